@@ -1,0 +1,87 @@
+"""Every key there is, with its default. Other configs import this one and set a few fields."""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the defaults: the method as this project recommends it, at CPU size."""
+    c = ml_collections.ConfigDict()
+
+    c.tasks = "digits,letters"  # comma-separated; `mnist[0-4]` or `mnist[0,2,7-9]` takes some classes
+    c.strategy = "lgaa"  # lgaa | finetune (no replay) | joint (all tasks' real data at once)
+    c.model = "small"  # small | paper32
+    c.seed = 0
+    c.batch_size = 64  # rows of one training batch, real and replayed together
+    c.steps_per_task = 1500  # training steps of each task; 0: use epochs_per_task
+    c.epochs_per_task = 0.0  # passes over the task's real images; read when steps_per_task is 0
+    c.labels = "all"  # all | a fraction in (0, 1), say 0.1 | none (there is no class code then)
+
+    c.data = data = ml_collections.ConfigDict()
+    data.data_dir = ""  # folder of prepared TFDS sets; empty: TFDS's own default
+    data.size = 16  # height and width that every image is brought to
+    data.channels = 1  # 1 (grey) or 3 (RGB)
+
+    c.net = net = ml_collections.ConfigDict()
+    net.width = 0  # channels of the encoder's first convolution, a quarter of the generator's; 0: preset's
+    net.critic_width = 0  # channels of the critic's first convolution; 0: as the encoder
+    net.class_width = 0  # channels of the class model's first convolution; 0: as the preset has it
+    net.code_size = 0  # Z, size of the content code; 0: as the preset has it
+    net.norm = "group"  # group (per-example group norm) | affine (published: a plain scale and shift)
+    net.dropout = 0.5  # of the class model's hidden layer, in training only
+
+    c.loss = loss = ml_collections.ConfigDict()
+    loss.gp = 10.0  # lambda_gp, weight of the gradient penalty
+    loss.info = 1.0  # lambda_info, weight of the self-supervised term of the generator phase
+    loss.beta = 1.0  # weight of KL(q(z|x) to N(0, I)), against the summed squared error
+    loss.beta_u = 1.0  # weight of KL(q(u|x) to uniform); acts when loss.joint_inference is on
+    loss.beta_d = 1.0  # weight of KL(q(d|z) to uniform)
+    loss.temperature = 0.5  # of the Gumbel-softmax samples of u and d
+    loss.joint_inference = False  # True (published): phase 3 trains the class and domain model too
+    loss.n_critic = 1  # critic updates per step
+
+    # One optimiser per phase. name: adam | rmsprop. For rmsprop, b2 is the decay of the squared
+    # gradient's average and b1 the momentum.
+    c.optim = ml_collections.ConfigDict()
+    c.optim.critic = dict(name="adam", learning_rate=2e-4, b1=0.5, b2=0.9)
+    c.optim.generator = dict(name="adam", learning_rate=2e-4, b1=0.5, b2=0.9)
+    c.optim.autoencoder = dict(name="adam", learning_rate=5e-4, b1=0.9, b2=0.999)
+    c.optim.inference = dict(name="adam", learning_rate=5e-4, b1=0.9, b2=0.999)
+    c.ema_decay = 0.998  # of the averaged generator that is frozen, evaluated and drawn; 0: none
+
+    c.replay = replay = ml_collections.ConfigDict()
+    replay.fraction = "balanced"  # share of replay in a batch; balanced: t/(t+1) in task t, or a number
+    replay.mode = "online"  # online (drawn in each step) | materialised (drawn once per task, published)
+    replay.label = "model"  # model (argmax of the frozen class model) | drawn (the u it was drawn with)
+    replay.pool_size = 10_000  # images per earlier task that mode materialised draws
+
+    c.log = log = ml_collections.ConfigDict()
+    log.every = 50  # steps between two lines of metrics.jsonl and TensorBoard
+    log.checkpoint_every = 500  # steps between two checkpoints, beside the one at each task's end
+    log.keep_checkpoints = 2  # most recent checkpoints kept, beside those at task ends
+    log.eval_batch = 250  # images per evaluation batch; changes no result beyond rounding
+
+    return c
+
+
+def shrink(c: ml_collections.ConfigDict) -> None:
+    """Makes `c` small enough for a test: narrow networks, 16x16 images, a few steps."""
+    c.data.size = 16
+    c.steps_per_task = 5
+    c.batch_size = 16
+    c.net.width = 8
+    c.net.class_width = 8
+    c.net.code_size = 16
+    c.log.every = 2
+    c.log.checkpoint_every = 4
+
+
+def published(c: ml_collections.ConfigDict) -> None:
+    """Takes the published code's side of every departure that is a config key."""
+    c.net.norm = "affine"
+    c.loss.joint_inference = True
+    c.ema_decay = 0.0
+    c.replay.mode = "materialised"
+    for phase in ("critic", "generator"):
+        c.optim[phase].update(name="rmsprop", learning_rate=1e-4, b1=0.0, b2=0.9)
+    for phase in ("autoencoder", "inference"):
+        c.optim[phase].update(name="adam", learning_rate=1e-4)

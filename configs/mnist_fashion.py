@@ -1,0 +1,39 @@
+"""MNIST, then Fashion-MNIST (Ye and Bors 2024), through TFDS.
+
+    python -m lgaa_jax.prepare mnist fashion_mnist
+    python launch.py --config=configs/mnist_fashion.py          # the paper's schedule; wants a GPU
+    python launch.py --config=configs/mnist_fashion.py:small    # reduced width, for a CPU
+
+The default is the paper's size: 32x32x3, batch 64, 20 epochs a task. `:published` also goes back to
+the optimisers, the normalisation and the gradients of the published code where this project departs
+from them by a config key. `:smoke` is a few steps, for tests.
+"""
+
+import ml_collections
+
+from configs import default
+
+PRESETS = ("", "published", "small", "smoke")
+
+
+def get_config(preset: str = "") -> ml_collections.ConfigDict:
+    """preset: one of `PRESETS`."""
+    if preset not in PRESETS:
+        allowed = ", ".join(PRESETS[1:])
+        raise ValueError(f"configs/mnist_fashion.py has no preset {preset!r}; use none or {allowed}.")
+    c = default.get_config()
+    c.tasks = "mnist,fashion_mnist"
+    c.data.size = 32
+    if preset in ("", "published"):
+        c.model = "paper32"
+        c.data.channels = 3
+        c.steps_per_task = 0
+        c.epochs_per_task = 20.0
+        c.log.checkpoint_every = 2000
+    if preset == "published":
+        default.published(c)
+    if preset == "small":
+        c.steps_per_task = 3000
+    if preset == "smoke":
+        default.shrink(c)
+    return c

@@ -1,0 +1,22 @@
+"""Digits, then letters: data that comes with the installation, 16x16 grey images, minutes on a CPU.
+
+    python launch.py --config=configs/quickstart.py
+
+1,797 handwritten digits (scikit-learn), then the letters A to J in the fonts of Matplotlib.
+`:smoke` is the same in seconds, to see that everything runs.
+"""
+
+import ml_collections
+
+from configs import default
+
+
+def get_config(preset: str = "") -> ml_collections.ConfigDict:
+    """preset: "" or "smoke"."""
+    if preset not in ("", "smoke"):
+        raise ValueError(f"configs/quickstart.py has no preset {preset!r}; leave it out or use smoke.")
+    c = default.get_config()
+    c.tasks = "digits,letters"
+    if preset == "smoke":
+        default.shrink(c)
+    return c

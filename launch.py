@@ -1,0 +1,55 @@
+"""Command line: `python launch.py --config=configs/quickstart.py [--workdir=DIR] [--mode=eval]`."""
+
+import os
+import sys
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from lgaa_jax import train
+from lgaa_jax.errors import UserError
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "Where the run writes; default runs/<config name>.")
+MODE = flags.DEFINE_string("mode", "train", "train (starts or resumes) or eval (a checkpoint).")
+STEP = flags.DEFINE_integer("step", None, "Step of the checkpoint that eval loads; default the last.")
+
+
+def parse_flags(argv: list[str]) -> list[str]:
+    """absl's parser, but a misspelt config key or file ends in one sentence, not in a traceback."""
+    try:
+        return app.parse_flags_with_usage(argv)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        sys.exit(f"launch.py: {error}")
+
+
+def default_workdir(config_filename: str) -> str:
+    """runs/<file name of the config>, with -<preset> where one is given."""
+    path, _, preset = config_filename.partition(":")
+    name = os.path.splitext(os.path.basename(path))[0]
+    return os.path.join("runs", f"{name}-{preset}" if preset else name)
+
+
+def main(argv: list[str]) -> None:
+    """Checks the flags and calls `train.run` or `train.evaluate`."""
+    if len(argv) > 1:
+        sys.exit(f"launch.py: {argv[1]!r} is not a flag; write --name=value.")
+    if MODE.value not in ("train", "eval"):
+        sys.exit(f"launch.py: --mode={MODE.value!r} is unknown; it is train or eval.")
+    if STEP.value is not None and MODE.value == "train":
+        sys.exit("launch.py: --step goes with --mode=eval; training resumes from the last checkpoint.")
+    workdir = WORKDIR.value or default_workdir(
+        config_flags.get_config_filename(flags.FLAGS["config"])
+    )
+    try:
+        if MODE.value == "train":
+            train.run(CONFIG.value, workdir)
+        else:
+            train.evaluate(CONFIG.value, workdir, STEP.value)
+    except UserError as error:
+        sys.exit(f"launch.py: {error}")
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("config")
+    app.run(main, flags_parser=parse_flags)

@@ -1,0 +1,1 @@
+"""Lifelong Generative Adversarial Autoencoder (LGAA) in JAX and Flax."""

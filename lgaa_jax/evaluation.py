@@ -1,0 +1,104 @@
+"""Evaluation: every test example once, summed under a mask and divided once on the host."""
+
+from collections.abc import Callable, Sequence
+
+import dm_pix
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lgaa_jax import replay
+from lgaa_jax.data import Split, Task, to_uint8, to_unit
+from lgaa_jax.models import Nets
+from lgaa_jax.state import TrainState
+
+
+def reconstruct(nets: Nets, state: TrainState, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """G(mean of q(z|x), argmax of q(u|x), argmax of q(d|z)): no sampling, so it is repeatable.
+
+    x: [B, H, W, C] in [-1, 1] -> reconstruction [B, H, W, C], class [B] (-1 when U = 0), task [B].
+    """
+    z, _ = nets.encoder.apply({"params": state.params["encoder"]}, x)
+    d = jnp.argmax(nets.domain.apply({"params": state.params["domain"]}, z), axis=-1)
+    u = jnp.full(d.shape, -1, jnp.int32)
+    if nets.class_model is not None:
+        logits = nets.class_model.apply({"params": state.params["class"]}, x)
+        u = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    return replay.generate(nets, state.drawing_generator, z, u, d), u, d
+
+
+def make_batch_sums(nets: Nets) -> Callable:
+    """The jitted `(state, x, label, task, mask) -> {name: sum over the rows of mask}`."""
+
+    @jax.jit
+    def batch_sums(state: TrainState, x, label, task, mask):
+        x = to_unit(x)
+        x_rec, u, d = reconstruct(nets, state, x)
+        real, rec = 0.5 * (x + 1.0), 0.5 * (x_rec + 1.0)
+        values = {
+            "class": u == label,
+            "domain": d == task,
+            "mse": jnp.mean(jnp.square(real - rec), axis=(1, 2, 3)),
+            "psnr": dm_pix.psnr(real, rec),
+            "ssim": dm_pix.ssim(real, rec),
+        }
+        return {name: jnp.sum(jnp.where(mask, v, 0.0)) for name, v in values.items()}
+
+    return batch_sums
+
+
+def padded(split: Split, size: int):
+    """Batches of `size` rows and a mask; the last is filled up with masked copies of row 0."""
+    for start in range(0, len(split.images), size):
+        index = np.arange(start, start + size)
+        mask = index < len(split.images)
+        index = np.where(mask, index, 0)
+        yield split.images[index], split.labels[index], mask
+
+
+def evaluate(batch_sums: Callable, state: TrainState, task: int, split: Split, size: int) -> dict:
+    """Means over the split: domain_accuracy, mse, psnr (dB), ssim and, with labels, accuracy.
+
+    Images are in [0, 1]; PSNR and SSIM are means of the per-image values (Wang et al. 2004).
+    """
+    total: dict[str, float] = {}
+    for x, label, mask in padded(split, size):
+        for name, value in jax.device_get(batch_sums(state, x, label, np.int32(task), mask)).items():
+            total[name] = total.get(name, 0.0) + float(value)
+    mean = {name: value / len(split.images) for name, value in total.items()}
+    accuracy = {"accuracy": mean.pop("class")}
+    mean["domain_accuracy"] = mean.pop("domain")
+    return accuracy | mean if (split.labels >= 0).all() else mean
+
+
+def generated_grid(nets: Nets, state: TrainState, key, index: int, task: Task, rows: int) -> np.ndarray:
+    """Samples of one task, a column per class (or ten columns without classes).
+
+    Returns [rows, columns, H, W, C] uint8. The codes depend on `key` and the task alone, so that
+    grids of different moments show the same points of the prior.
+    """
+    classes = np.array(task.classes or [-1] * 10, np.int32)
+    n = rows * len(classes)
+    z = jax.random.normal(jax.random.fold_in(key, index), (n, nets.code_size))
+    x = _generate(nets, state.drawing_generator, z, np.tile(classes, rows), np.full(n, index, np.int32))
+    return np.asarray(to_uint8(x)).reshape(rows, len(classes), *nets.image_shape)
+
+
+def reconstruction_grids(nets: Nets, state: TrainState, task: Task, rows: int):
+    """The first test images of each class and their reconstructions, [rows, columns, H, W, C] uint8."""
+    columns = [np.flatnonzero(task.test.labels == c)[:rows] for c in task.classes]
+    if not columns:
+        columns = np.array_split(np.arange(10 * rows) % len(task.test.images), 10)
+    index = np.array([np.resize(column, rows) for column in columns]).T
+    real = task.test.images[index.ravel()]
+    x_rec = _reconstruct(nets, state, real)
+    shape = (*index.shape, *nets.image_shape)
+    return real.reshape(shape), np.asarray(to_uint8(x_rec)).reshape(shape)
+
+
+_generate = jax.jit(replay.generate, static_argnums=0)
+
+
+@jax.jit(static_argnums=0)
+def _reconstruct(nets: Nets, state: TrainState, images: jax.Array) -> jax.Array:
+    return reconstruct(nets, state, to_unit(images))[0]

@@ -1,0 +1,56 @@
+"""Losses and divergences of the method, one value per example [B]; nothing here is averaged.
+
+Numbers of equations refer to the sections of docs/fidelity.md's table; the WGAN terms are those of
+Gulrajani et al. 2017, the KL of the code is that of Kingma and Welling 2014.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+
+def gradient_penalty(
+    critic: Callable[[jax.Array], jax.Array], x: jax.Array, fake: jax.Array, key: jax.Array
+) -> jax.Array:
+    """(norm of dD/dx_hat - 1)^2 at x_hat between real and fake, one mixing weight per example.
+
+    The norm runs over ALL pixels of an example. critic: [B, H, W, C] -> [B]; x, fake: [B, H, W, C].
+    """
+    eps = jax.random.uniform(key, (x.shape[0], 1, 1, 1), x.dtype)
+    x_hat = eps * x + (1.0 - eps) * fake
+    gradient = jax.grad(lambda images: jnp.sum(critic(images)))(x_hat)
+    # The small constant keeps the norm's derivative finite where the gradient vanishes.
+    norm = jnp.sqrt(jnp.sum(jnp.square(gradient), axis=(1, 2, 3)) + 1e-12)
+    return jnp.square(norm - 1.0)
+
+
+def reconstruction(x: jax.Array, x_rec: jax.Array) -> jax.Array:
+    """Squared error SUMMED over pixels and channels, images in [-1, 1]. [B, H, W, C] twice -> [B]."""
+    return jnp.sum(jnp.square(x - x_rec), axis=(1, 2, 3))
+
+
+def kl_normal(mean: jax.Array, std: jax.Array) -> jax.Array:
+    """KL(N(mean, std^2) to N(0, I)) in nats. [B, Z] twice -> [B]."""
+    var = jnp.square(std)
+    return 0.5 * jnp.sum(jnp.square(mean) + var - 1.0 - jnp.log(var + 1e-12), axis=-1)
+
+
+def kl_uniform(logits: jax.Array) -> jax.Array:
+    """KL(softmax(logits) to the uniform distribution) in nats, at most log K. [B, K] -> [B]."""
+    log_q = jax.nn.log_softmax(logits)
+    return jnp.sum(jnp.exp(log_q) * log_q, axis=-1) + jnp.log(float(logits.shape[-1]))
+
+
+def cross_entropy(logits: jax.Array, target: jax.Array) -> jax.Array:
+    """-log softmax(logits)[target] in nats; a negative target (no label) gives 0.
+
+    logits: [B, K]; target: [B] int32 -> [B].
+    """
+    one_hot = jax.nn.one_hot(target, logits.shape[-1], dtype=logits.dtype)
+    return -jnp.sum(one_hot * jax.nn.log_softmax(logits), axis=-1)
+
+
+def gumbel_softmax(key: jax.Array, logits: jax.Array, temperature: float) -> jax.Array:
+    """A relaxed one-hot sample of softmax(logits) (Jang et al. 2017). [B, K] -> [B, K]."""
+    return jax.nn.softmax((logits + jax.random.gumbel(key, logits.shape)) / temperature)

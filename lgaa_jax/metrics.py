@@ -1,0 +1,55 @@
+"""Lifelong metrics of an accuracy matrix R.
+
+R[t][i] is the test accuracy on task i after training task t, both from 0, in [0, 1]. R is T x N,
+T <= N: the N tasks of the run and the T of them that it has trained. An entry is None or nan where
+task i is not learned yet, which can only be where i > t. Rows at the end that hold nothing else
+count as absent. Each function raises ValueError for an R that is not of this form.
+"""
+
+import numpy as np
+
+
+def average_accuracy(R) -> float:
+    """Mean over the tasks that the last row knows (Lopez-Paz and Ranzato 2017, ACC)."""
+    return float(np.nanmean(_matrix(R)[-1]))
+
+
+def forgetting(R) -> float | None:
+    """Mean over earlier tasks of the best accuracy there was less the last (Chaudhry et al. 2018).
+
+    None after one task, where it is not defined. Negative when the earlier tasks got better.
+    """
+    r = _matrix(R)
+    if len(r) == 1:
+        return None
+    best = np.nanmax(r[:-1, : len(r) - 1], axis=0)
+    return float(np.mean(best - r[-1, : len(r) - 1]))
+
+
+def backward_transfer(R) -> float | None:
+    """Mean over earlier tasks of R[last][i] - R[i][i] (Lopez-Paz and Ranzato 2017, BWT).
+
+    None after one task, where it is not defined. Negative when the earlier tasks were forgotten.
+    """
+    r = _matrix(R)
+    if len(r) == 1:
+        return None
+    return float(np.mean(r[-1, : len(r) - 1] - np.diagonal(r)[:-1]))
+
+
+def _matrix(R) -> np.ndarray:
+    """The rows of R that are present, as float64 [T, N] with nan where not learned yet."""
+    r = np.array(R, dtype=np.float64)
+    if r.ndim != 2:
+        raise ValueError(f"an accuracy matrix has two axes, not the shape {r.shape}")
+    present = np.flatnonzero(~np.isnan(r).all(axis=1))
+    if not present.size:
+        raise ValueError("the accuracy matrix is empty: no task has been evaluated yet")
+    r = r[: present[-1] + 1]
+    if r.shape[0] > r.shape[1]:
+        raise ValueError(f"the accuracy matrix has more rows than tasks: {r.shape}")
+    missing = np.argwhere(np.tril(np.isnan(r)))
+    if missing.size:
+        t, i = missing[0]
+        raise ValueError(f"the accuracy on task {i} after task {t} is missing")
+    return r

@@ -1,0 +1,262 @@
+"""The five networks and their presets (Ye and Bors 2024; layers of the published code).
+
+Sizes: B rows, H x W x C images, Z content code, U classes, N tasks. Every network is a Linen module
+with a plain `init` / `apply`; nothing in it knows about tasks, phases or optimisers.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from lgaa_jax import ops
+from lgaa_jax.errors import UserError
+
+WEIGHT_INIT = nn.initializers.normal(0.02)
+CONV_STAGES = 4  # stride-2 convolutions of the encoder and the critic
+GROUP_CHANNELS = 8  # channels that share one mean and variance under group norm
+
+Params = Mapping[str, dict]
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """Sizes of one family member; the widths are channel counts of a first convolution."""
+
+    sizes: tuple[int, ...]
+    channels: tuple[int, ...]
+    width: int
+    class_width: int
+    code_size: int
+    stages: tuple[int, ...]  # generator's channels, in widths: its first map, then each doubling
+    domain_hidden: tuple[int, ...]
+
+
+PRESETS = {
+    "small": Preset((16, 32), (1, 3), 16, 16, 64, (4, 2, 1), (64, 64)),
+    "paper32": Preset((32,), (3,), 64, 32, 256, (4, 4, 4), (200, 100)),
+}
+
+
+class Conv(nn.Module):
+    """SAME convolution with a square kernel; see `ops.conv`."""
+
+    features: int
+    kernel: int = 3
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> [B, H / stride, W / stride, features]."""
+        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        kernel = self.param("kernel", WEIGHT_INIT, shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return ops.conv(x, kernel, self.stride) + bias[None, None, None]
+
+
+class ConvUp(nn.Module):
+    """3x3 transposed convolution of stride 2; see `ops.conv_transpose`."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> [B, 2H, 2W, features]."""
+        kernel = self.param("kernel", WEIGHT_INIT, (3, 3, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return ops.conv_transpose(x, kernel) + bias[None, None, None]
+
+
+class Affine(nn.Module):
+    """A scale and a shift per channel: what the published "batch norm" computes."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> the same shape."""
+        scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
+        return x * scale[None, None, None] + bias[None, None, None]
+
+
+def normalisation(kind: str, channels: int) -> nn.Module:
+    """Per-example normalisation; batch statistics would leak between real and replayed rows."""
+    if kind == "affine":
+        return Affine()
+    return nn.GroupNorm(num_groups=math.gcd(channels, max(1, channels // GROUP_CHANNELS)))
+
+
+def dense(features: int) -> nn.Dense:
+    """A dense layer with the published initialisation."""
+    return nn.Dense(features, kernel_init=WEIGHT_INIT)
+
+
+def leaky_relu(x: jax.Array) -> jax.Array:
+    """Leaky ReLU of slope 0.2."""
+    return nn.leaky_relu(x, 0.2)
+
+
+class Trunk(nn.Module):
+    """Four stride-2 convolutions and a dense layer: the body of encoder and critic."""
+
+    width: int
+    norm: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> [B, 16 width]."""
+        for stage in range(CONV_STAGES):
+            features = self.width * 2**stage
+            x = Conv(features, stride=2)(x)
+            x = leaky_relu(normalisation(self.norm, features)(x))
+        x = x.reshape(x.shape[0], -1)
+        return leaky_relu(dense(16 * self.width)(x))
+
+
+class Generator(nn.Module):
+    """G(z, u, d): doublings from a small map to the image."""
+
+    image_shape: tuple[int, int, int]
+    channels: tuple[int, ...]  # of the first map and after each doubling
+    norm: str
+
+    @nn.compact
+    def __call__(self, z: jax.Array, u: jax.Array, d: jax.Array) -> jax.Array:
+        """z: [B, Z]; u: [B, U]; d: [B, N] -> x: [B, H, W, C] in [-1, 1]."""
+        first, *rest = self.channels
+        size = self.image_shape[0] // 2 ** len(rest)
+        x = dense(size**2 * first)(jnp.concatenate([z, u, d], axis=-1))
+        x = x.reshape(x.shape[0], size, size, first)
+        x = nn.relu(normalisation(self.norm, first)(x))
+        for features in rest:
+            for layer in (ConvUp(features), Conv(features)):
+                x = nn.relu(normalisation(self.norm, features)(layer(x)))
+        return jnp.tanh(Conv(self.image_shape[-1])(x))
+
+
+class Encoder(nn.Module):
+    """q(z given x): mean and standard deviation of a diagonal normal."""
+
+    code_size: int
+    width: int
+    norm: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """x: [B, H, W, C] -> mean, std: [B, Z] each, std > 0."""
+        h = Trunk(self.width, self.norm)(x)
+        return dense(self.code_size)(h), nn.softplus(dense(self.code_size)(h))
+
+
+class Critic(nn.Module):
+    """D(x): one real number; no normalisation but the affine, for the gradient penalty's sake."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> [B]."""
+        return dense(1)(Trunk(self.width, "affine")(x))[:, 0]
+
+
+class ClassModel(nn.Module):
+    """q(u given x): logits over the classes."""
+
+    num_classes: int
+    width: int
+    dropout: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """x: [B, H, W, C] -> logits [B, U]; `train` needs a "dropout" key."""
+        for features in (self.width, 2 * self.width):
+            x = nn.relu(ops.max_pool(Conv(features, kernel=5)(x)))
+        x = nn.relu(dense(32 * self.width)(x.reshape(x.shape[0], -1)))
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        return dense(self.num_classes)(x)
+
+
+class DomainModel(nn.Module):
+    """q(d given z): logits over the tasks, read off the code and not the image."""
+
+    num_tasks: int
+    hidden: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, z: jax.Array) -> jax.Array:
+        """z: [B, Z] -> logits [B, N]."""
+        for features in self.hidden:
+            z = nn.relu(dense(features)(z))
+        return dense(self.num_tasks)(z)
+
+
+@dataclasses.dataclass(frozen=True)
+class Nets:
+    """The networks of a run and the sizes they share. `class_model` is None when U = 0."""
+
+    generator: Generator
+    encoder: Encoder
+    critic: Critic
+    class_model: ClassModel | None
+    domain: DomainModel
+    image_shape: tuple[int, int, int]
+    code_size: int
+    num_classes: int
+    num_tasks: int
+
+    def init(self, key: jax.Array) -> Params:
+        """Initial parameters of all networks: {"generator", "critic", "encoder", "domain"[, "class"]}."""
+        keys = jax.random.split(key, 5)
+        x = jnp.zeros((1, *self.image_shape))
+        z = jnp.zeros((1, self.code_size))
+        u, d = jnp.zeros((1, self.num_classes)), jnp.zeros((1, self.num_tasks))
+        params = {
+            "generator": self.generator.init(keys[0], z, u, d)["params"],
+            "critic": self.critic.init(keys[1], x)["params"],
+            "encoder": self.encoder.init(keys[2], x)["params"],
+            "domain": self.domain.init(keys[3], z)["params"],
+        }
+        if self.class_model is not None:
+            params["class"] = self.class_model.init(keys[4], x)["params"]
+        return params
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+    """Raises UserError where `config` names networks that cannot be built."""
+    if config.model not in PRESETS:
+        raise UserError(f"model={config.model!r} is unknown; choose one of {', '.join(PRESETS)}.")
+    preset = PRESETS[config.model]
+    for name, value, allowed in (
+        ("data.size", config.data.size, preset.sizes),
+        ("data.channels", config.data.channels, preset.channels),
+        ("net.norm", config.net.norm, ("group", "affine")),
+    ):
+        if value not in allowed:
+            choices = " or ".join(map(str, allowed))
+            raise UserError(f"{name}={value!r} does not fit model={config.model!r}; it takes {choices}.")
+
+
+def build(config: ml_collections.ConfigDict, num_classes: int, num_tasks: int) -> Nets:
+    """The networks that `config` asks for, for U = `num_classes` and N = `num_tasks`."""
+    check(config)
+    preset, net = PRESETS[config.model], config.net
+    width = net.width or preset.width
+    code_size = net.code_size or preset.code_size
+    image_shape = (config.data.size, config.data.size, config.data.channels)
+    channels = tuple(width * stage for stage in preset.stages)
+    class_width = net.class_width or preset.class_width
+    class_model = ClassModel(num_classes, class_width, net.dropout) if num_classes else None
+    return Nets(
+        generator=Generator(image_shape, channels, net.norm),
+        encoder=Encoder(code_size, width, net.norm),
+        critic=Critic(net.critic_width or width),
+        class_model=class_model,
+        domain=DomainModel(num_tasks, preset.domain_hidden),
+        image_shape=image_shape,
+        code_size=code_size,
+        num_classes=num_classes,
+        num_tasks=num_tasks,
+    )

@@ -1,0 +1,150 @@
+"""Convolutions and pooling, fast on CPU. Images are NHWC, kernels square HWIO, padding SAME.
+
+XLA's CPU backend is slow at the derivatives of a convolution, above all at the gradient penalty's
+and in loops. There we write derivatives of every order as forward convolutions and matrix products:
+a convolution, its input gradient and its kernel gradient are each linear in both arguments, and the
+derivatives of each are the other two. Forward mode (`jax.jvp`) does not pass through `custom_vjp`.
+On GPU and TPU plain `jax.lax` is used.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+DIMS = ("NHWC", "HWIO", "NHWC")
+CHUNK_ROWS = 4096  # positions per step of `_kernel_grad`, so that its operands stay in cache
+_lax_conv = functools.partial(lax.conv_general_dilated, dimension_numbers=DIMS)
+
+
+def conv(x, w, stride=1):
+    """Convolution of x: [B, H, W, I] with w: [K, K, I, O], K odd; stride 1 or 2."""
+    _check(x, w, stride)
+    return (fast_conv if jax.default_backend() == "cpu" else plain_conv)(x, w, stride)
+
+
+def conv_transpose(x, w):
+    """Transposed convolution of stride 2: x [B, H, W, I], w [3, 3, I, O] to [B, 2H, 2W, O]."""
+    if w.shape[:2] != (3, 3):
+        raise ValueError(f"the kernel of a transposed convolution must be 3x3, got {w.shape}")
+    return (fast_conv_transpose if jax.default_backend() == "cpu" else plain_conv_transpose)(x, w)
+
+
+def max_pool(x):
+    """2x2 max pooling of stride 2. Its gradient needs no scatter; equal pixels share it."""
+    b, h, w, c = x.shape
+    if h % 2 or w % 2:
+        raise ValueError(f"2x2 pooling needs an even height and width, got {x.shape}")
+    return x.reshape(b, h // 2, 2, w // 2, 2, c).max((2, 4))
+
+
+def plain_conv(x, w, stride):
+    """`conv` by `jax.lax`."""
+    return _lax_conv(x, w, (stride, stride), "SAME")
+
+
+def plain_conv_transpose(x, w):
+    """`conv_transpose` by `jax.lax`."""
+    return lax.conv_transpose(x, w, (2, 2), "SAME", dimension_numbers=DIMS)
+
+
+def fast_conv(x, w, stride):
+    """`conv` with derivatives that are fast on CPU."""
+    if stride == 2 and w.shape[0] == 1:
+        return _conv(x[:, ::2, ::2], w, 1)
+    return _conv(x, w, stride)
+
+
+def fast_conv_transpose(x, w):
+    """`conv_transpose` as the input gradient of the convolution with the turned kernel."""
+    return _input_grad(x, _turn(w), 2)
+
+
+def _check(x, w, stride):
+    if w.shape[0] != w.shape[1] or w.shape[0] % 2 == 0:
+        raise ValueError(f"the kernel must be square and of odd size, got {w.shape}")
+    if stride not in (1, 2):
+        raise ValueError(f"stride must be 1 or 2, got {stride}")
+    if stride == 2 and (x.shape[1] % 2 or x.shape[2] % 2):
+        raise ValueError(f"stride 2 needs an even height and width, got {x.shape}")
+
+
+def _turn(w):
+    """The kernel turned half a circle, its inputs and outputs exchanged."""
+    return w[::-1, ::-1].swapaxes(2, 3)
+
+
+def _pad_before(k, stride):
+    """Padding before the first pixel; SAME puts the odd one of stride 2 after the last."""
+    return (k - stride) // 2
+
+
+def _phase(k, parity):
+    """Taps of the turned kernel that reach pixels of this parity at stride 2, and their padding."""
+    reach = parity + _pad_before(k, 2)
+    first = (k - 1 - reach) % 2
+    return slice(first, None, 2), ((k - 1 - first - reach) // 2, reach // 2)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _conv(x, w, stride):
+    return plain_conv(x, w, stride)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _input_grad(g, w, stride):
+    """Gradient of <g, _conv(x, w)> in x. For stride 2 each parity of pixels is a convolution."""
+    w = _turn(w)
+    if stride == 1:
+        return plain_conv(g, w, 1)
+    b, h, width, _ = g.shape
+
+    def pixels(row, column):
+        (rows, pad_rows), (columns, pad_columns) = (_phase(len(w), p) for p in (row, column))
+        return _lax_conv(g, w[rows, columns], (1, 1), (pad_rows, pad_columns))
+
+    y = jnp.stack([jnp.stack([pixels(i, j) for j in (0, 1)], 3) for i in (0, 1)], 2)
+    return y.reshape(b, 2 * h, 2 * width, -1)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _kernel_grad(x, g, k, stride):
+    """Gradient of <g, _conv(x, w)> in w: a matrix product for each tap, some images at a time."""
+    b, h, w, _ = g.shape
+    pad = (_pad_before(k, stride), k - stride - _pad_before(k, stride))
+    x = jnp.pad(x, ((0, 0), pad, pad, (0, 0)))
+    n = max(i for i in range(1, b + 1) if b % i == 0 and (i == 1 or i * h * w <= CHUNK_ROWS))
+    # Sliced along the second axis, so that a batch split over devices stays split.
+    x, g = (a.reshape(n, b // n, *a.shape[1:]) for a in (x, g))
+
+    def add(total, i):
+        chunk = (lax.dynamic_index_in_dim(a, i, 1, keepdims=False) for a in (x, g))
+        return total + _tap_products(*chunk, k, stride, total.dtype), None
+
+    dtype = jnp.float32 if x.dtype == jnp.bfloat16 else x.dtype
+    zero = jnp.zeros((k * k, x.shape[-1], g.shape[-1]), dtype)
+    total, _ = lax.scan(add, zero, jnp.arange(b // n))
+    return total.reshape(k, k, *total.shape[1:]).astype(x.dtype)
+
+
+def _tap_products(x, g, k, stride, dtype):
+    """[K*K, I, O]: for each tap, the sum over positions of its input times g; x is padded."""
+    rows, columns = ([slice(i, i + stride * n, stride) for i in range(k)] for n in g.shape[1:3])
+    taps = [x[:, row, column] for row in rows for column in columns]
+    sums = (((0, 1, 2), (0, 1, 2)), ((), ()))
+    return jnp.stack([lax.dot_general(t, g, sums, preferred_element_type=dtype) for t in taps])
+
+
+_conv.defvjp(
+    lambda x, w, s: (_conv(x, w, s), (x, w)),
+    lambda s, xw, g: (_input_grad(g, xw[1], s), _kernel_grad(xw[0], g, len(xw[1]), s)),
+)
+_input_grad.defvjp(
+    lambda g, w, s: (_input_grad(g, w, s), (g, w)),
+    lambda s, gw, x: (_conv(x, gw[1], s), _kernel_grad(x, gw[0], len(gw[1]), s)),
+)
+_kernel_grad.defvjp(
+    lambda x, g, k, s: (_kernel_grad(x, g, k, s), (x, g)),
+    lambda k, s, xg, w: (_input_grad(xg[1], w, s), _conv(xg[0], w, s)),
+)

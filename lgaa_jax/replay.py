@@ -1,0 +1,98 @@
+"""Generative replay: what the frozen generator draws of the earlier tasks, and how rows are mixed."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lgaa_jax.data import to_uint8, to_unit
+from lgaa_jax.models import Nets
+from lgaa_jax.state import TrainState
+
+POOL_BATCH = 250  # images drawn at once for a materialised pool
+
+
+class Batch(NamedTuple):
+    """Rows of one training batch; rows from `n_real` on are placeholders that replay fills."""
+
+    x: jax.Array  # [B, H, W, C] uint8
+    u: jax.Array  # [B] int32, -1: no label
+    d: jax.Array  # [B] int32, index of the task
+    n_real: jax.Array  # [] int32
+
+
+def one_hot(index: jax.Array, size: int) -> jax.Array:
+    """[B] int32 -> [B, size] float32; size may be 0 and then there is no column."""
+    return jax.nn.one_hot(index, size, dtype=jnp.float32)
+
+
+def draw_classes(key: jax.Array, d: jax.Array, class_mask: jax.Array) -> jax.Array:
+    """One class per row, uniform over those of the row's task. d: [B]; class_mask: [N, U] -> [B]."""
+    if not class_mask.shape[1]:
+        return jnp.full(d.shape, -1, jnp.int32)
+    return jax.random.categorical(key, jnp.log(class_mask[d].astype(jnp.float32))).astype(jnp.int32)
+
+
+def generate(nets: Nets, generator: dict, z: jax.Array, u: jax.Array, d: jax.Array) -> jax.Array:
+    """G for class and task indices. z: [B, Z]; u, d: [B] -> x: [B, H, W, C] in [-1, 1]."""
+    codes = one_hot(u, nets.num_classes), one_hot(d, nets.num_tasks)
+    return nets.generator.apply({"params": generator}, z, *codes)
+
+
+def sample(nets: Nets, frozen: dict, key, task, n: int, class_mask, label: str):
+    """Draws `n` labelled images of the tasks before `task` (docs/fidelity.md, "replay").
+
+    frozen: parameters of the frozen generator and class model; task: [] int32, at least 1.
+    Returns x: [n, H, W, C] in [-1, 1]; u, d: [n] int32. label "model" takes u from the frozen class
+    model, which is deterministic here; "drawn" keeps the u that the image was drawn with.
+    """
+    key_z, key_u, key_d = jax.random.split(key, 3)
+    d = jax.random.randint(key_d, (n,), 0, task)
+    u = draw_classes(key_u, d, class_mask)
+    x = generate(nets, frozen["generator"], jax.random.normal(key_z, (n, nets.code_size)), u, d)
+    if label == "model" and nets.class_model is not None:
+        logits = nets.class_model.apply({"params": frozen["class"]}, x)
+        u = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+    return x, u, d
+
+
+def mix(nets: Nets, state: TrainState, key, batch: Batch, rows: int, class_mask, label: str):
+    """The batch with its placeholder rows replaced by replay. Returns x, u, d as `sample` does.
+
+    Which rows are replaced depends on `batch.n_real` by index, so that shapes, and the compiled
+    program, are the same for every task; `rows` is the most that any task replaces.
+    """
+    n = batch.x.shape[0]
+    real = to_unit(batch.x), batch.u, batch.d
+    tail = tuple(column[n - rows :] for column in real)
+
+    def draw():
+        drawn = sample(nets, state.replay, key, state.task, rows, class_mask, label)
+        keep = jnp.arange(n - rows, n) < batch.n_real
+        return tuple(
+            jnp.where(keep.reshape(-1, *[1] * (r.ndim - 1)), r, f)
+            for r, f in zip(tail, drawn, strict=True)
+        )
+
+    mixed = jax.lax.cond(state.task > 0, draw, lambda: tail)  # task 0 has nothing to replay
+    return tuple(
+        jnp.concatenate([r[: n - rows], m]) for r, m in zip(real, mixed, strict=True)
+    )
+
+
+def materialise(nets: Nets, state: TrainState, key, n: int, class_mask, label: str):
+    """Draws a pool of `n` replay images at once, as the published code does at a task change.
+
+    Returns host arrays x: [n, H, W, C] uint8; u, d: [n] int32. A pure function of its arguments, so
+    that a resumed run draws the same pool again.
+    """
+
+    @jax.jit
+    def draw(i):
+        key_i = jax.random.fold_in(key, i)
+        x, u, d = sample(nets, state.replay, key_i, state.task, POOL_BATCH, class_mask, label)
+        return to_uint8(x), u, d
+
+    parts = [jax.device_get(draw(i)) for i in range(-(-n // POOL_BATCH))]
+    return tuple(np.concatenate(column)[:n] for column in zip(*parts, strict=True))

@@ -1,0 +1,65 @@
+"""The state of a run: arrays only, so that saving, restoring and comparing are tree operations."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from lgaa_jax.models import Nets
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything that training carries from one step to the next.
+
+    step:   [] int32, training steps done since the start of the run, over all tasks
+    task:   [] int32, index of the task in training; its position is the domain code
+    params: parameters by network: generator, critic, encoder, domain and, when U > 0, class
+    opt:    optimiser state by phase: critic, generator, autoencoder, inference
+    ema:    averaged generator parameters; an empty dict when the average is off
+    replay: FROZEN generator (and class model) of the last task change, never touched by a step
+    """
+
+    step: jax.Array
+    task: jax.Array
+    params: dict[str, Any]
+    opt: dict[str, Any]
+    ema: dict[str, Any]
+    replay: dict[str, Any]
+
+    @property
+    def drawing_generator(self) -> dict[str, Any]:
+        """The generator that is frozen, evaluated and drawn: the average when there is one."""
+        return self.ema or self.params["generator"]
+
+
+def _frozen(state: TrainState) -> dict[str, Any]:
+    live = {"generator": state.drawing_generator}
+    if "class" in state.params:
+        live["class"] = state.params["class"]
+    # Real copies: a buffer shared with `params` could not be donated to the train step.
+    return jax.tree.map(jnp.copy, live)
+
+
+def init_state(nets: Nets, tx: dict, phases: dict[str, tuple[str, ...]], ema: bool, key) -> TrainState:
+    """A fresh state for task 0.
+
+    tx: optimiser by phase; phases: names of the networks that each phase trains.
+    """
+    params = nets.init(key)
+    opt = {phase: tx[phase].init({n: params[n] for n in nets_}) for phase, nets_ in phases.items()}
+    state = TrainState(
+        step=jnp.zeros((), jnp.int32),
+        task=jnp.zeros((), jnp.int32),
+        params=params,
+        opt=opt,
+        ema=jax.tree.map(jnp.copy, params["generator"]) if ema else {},
+        replay={},
+    )
+    return state.replace(replay=_frozen(state))
+
+
+def begin_task(state: TrainState) -> TrainState:
+    """The task change: the generator and the class model of now become the replay of what follows."""
+    return state.replace(task=state.task + 1, replay=_frozen(state))

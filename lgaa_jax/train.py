@@ -1,0 +1,209 @@
+"""The driver: a loop over tasks and steps, with checkpoints, evaluation and the files of a run."""
+
+import dataclasses
+import functools
+import os
+import re
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from lgaa_jax import config as configuration
+from lgaa_jax import data, evaluation, models, report, results, state, steps
+from lgaa_jax.batches import Source
+from lgaa_jax.checkpoint import Checkpoints
+from lgaa_jax.errors import UserError
+
+GRID_ROWS = 8
+# Initialisation runs once: on a CPU, optimising its code would take ten times as long as running it.
+INIT_OPTIONS = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+FREE_KEYS = ("log.", "data.data_dir")  # config keys that may change when a run is resumed
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Everything about a run that does not change while it trains."""
+
+    config: ml_collections.ConfigDict
+    tasks: tuple[data.Task, ...]
+    nets: models.Nets
+    source: Source
+    ends: tuple[int, ...]  # step at which each task ends
+    init: Callable[[], state.TrainState]
+    train_step: Callable
+    batch_sums: Callable
+    train_key: jax.Array
+    eval_key: jax.Array
+
+    @property
+    def names(self) -> list[str]:
+        """Task names in their order."""
+        return [task.name for task in self.tasks]
+
+    def learned(self, task: int) -> range:
+        """Indices of the tasks that the model has met when `task` ends."""
+        return range(len(self.tasks) if self.config.strategy == "joint" else task + 1)
+
+
+def build(config: ml_collections.ConfigDict) -> Run:
+    """Loads the data and builds networks and step; raises UserError before anything is written."""
+    configuration.check(config)
+    tasks = data.load(config)
+    num_classes = max(task.num_classes for task in tasks)
+    nets = models.build(config, num_classes, len(tasks))
+    init_key, train_key, eval_key, pool_key = jax.random.split(jax.random.key(config.seed), 4)
+    mask = class_mask(tasks, num_classes)
+    source = Source(config, tasks, nets, mask, pool_key)
+    tx, hp = steps.optimisers(config), steps.hyper(config, source.drawn_rows())
+    init = functools.partial(
+        state.init_state, nets, tx, steps.phases(nets, hp), config.ema_decay > 0, init_key
+    )
+    return Run(
+        config=config, tasks=tasks, nets=nets, source=source, ends=source.ends(), init=jax.jit(init, compiler_options=INIT_OPTIONS),
+        train_step=jax.jit(steps.make_train_step(nets, tx, hp, mask), donate_argnums=0),
+        batch_sums=evaluation.make_batch_sums(nets), train_key=train_key, eval_key=eval_key,
+    )
+
+
+def class_mask(tasks: tuple[data.Task, ...], num_classes: int) -> jax.Array:
+    """[N, U] bool: the classes that each task has; a task without labels may use every one."""
+    mask = np.zeros((len(tasks), num_classes), bool)
+    for row, task in zip(mask, tasks, strict=True):
+        row[list(task.classes or range(num_classes))] = True
+    return jnp.asarray(mask)
+
+
+def run(config: ml_collections.ConfigDict, workdir: str) -> state.TrainState:
+    """Trains all tasks, or goes on where an earlier call stopped; returns the final state.
+
+    Stopped anywhere and called again, it ends in the same bits as an uninterrupted run (on a CPU).
+    """
+    r = build(config)
+    report.check_same_config(workdir, config, FREE_KEYS)
+    report.write_json(os.path.join(workdir, "config.json"), report.resolved_config(config))
+    with Checkpoints(workdir, config.log.keep_checkpoints, r.ends) as checkpoints:
+        s, done = _restore(r, checkpoints, None) or (r.init(), results.Done())
+        with report.ScalarLog(workdir, int(s.step)) as log:
+            for task in range(int(s.task), len(r.tasks)):
+                if task > int(s.task):
+                    s = state.begin_task(s)
+                s, done = _train_task(r, s, done, task, log, checkpoints)
+                if len(done.rows) <= task:
+                    done = _finish_task(r, s, done, task, log, workdir)
+                    checkpoints.save(int(s.step), s, done.to_json())
+    return s
+
+
+def _restore(r: Run, checkpoints: Checkpoints, step: int | None):
+    """The state and the record of the checkpoint at `step` (default the last); None if there is none."""
+    step = checkpoints.latest_step() if step is None else step
+    if step is None:
+        return None
+    s, meta = checkpoints.restore(step, jax.eval_shape(r.init))
+    return s, results.Done.from_json(meta)
+
+
+def _train_task(r: Run, s, done, task: int, log: report.ScalarLog, checkpoints: Checkpoints):
+    """Trains to the end of `task`; returns the state and the record with its seconds counted."""
+    config, begin = r.config, time.monotonic()
+    batch_at = r.source.open(task, s)
+    first = int(s.step)
+    with report.Progress(r.ends[-1], first, config.batch_size) as bar:
+        for step in range(first, r.ends[task]):
+            s, metrics = r.train_step(s, r.train_key, batch_at(step))
+            now = step + 1
+            if now % config.log.every == 0 or now == r.ends[task]:
+                scalars = _finite(jax.device_get(metrics), now, r.names[task])
+                log.scalars(now, task, scalars)
+                bar.show(r.names[task], _headline(scalars))
+            if now % config.log.checkpoint_every == 0 and now < r.ends[task]:
+                _finite(jax.device_get(metrics), now, r.names[task])
+                checkpoints.save(now, s, done.after(time.monotonic() - begin).to_json())
+            bar.update()
+        jax.block_until_ready(s)
+    return s, done.after(time.monotonic() - begin)
+
+
+def _finite(metrics: dict, step: int, task: str) -> dict[str, float]:
+    """The metrics as floats; raises UserError with the first one that is not finite."""
+    values = {name: float(value) for name, value in metrics.items()}
+    for name, value in values.items():
+        if not np.isfinite(value):
+            raise UserError(
+                f"{name} became {value} by step {step} (task {task}); training stopped, earlier "
+                "checkpoints are kept: lower the learning rate of that phase or change the seed."
+            )
+    return values
+
+
+def _headline(scalars: dict[str, float]) -> dict[str, float]:
+    """The losses that the progress bar shows."""
+    prefix = "train/loss/"
+    return {k.removeprefix(prefix): v for k, v in scalars.items() if k.startswith(prefix)}
+
+
+def _slug(task: str) -> str:
+    """A task's name as part of a file name: `mnist[0-4]` becomes `mnist_0-4`."""
+    return re.sub(r"[^\w-]+", "_", task).strip("_")
+
+
+def _finish_task(r: Run, s, done, task: int, log: report.ScalarLog, workdir: str):
+    """Evaluates every learned task, draws the grids and writes results.json."""
+    row = _evaluate_row(r, s, task)
+    step = int(s.step)
+    for name, values in row.items():
+        log.scalars(step, task, {f"eval/{name}/{key}": v for key, v in values.items()})
+    for index in r.learned(task):
+        grids = _grids(r, s, index)
+        for kind, picture in grids.items():
+            log.image(step, f"{r.names[index]}/{kind}", picture)
+            name = f"{_slug(r.names[index])}_{kind}.png"
+            folder = f"{task}_after_{_slug(r.names[task])}"
+            report.save_png(os.path.join(workdir, "images", folder, name), picture)
+    done = dataclasses.replace(done, step=step, rows=(*done.rows[:task], row))
+    _write_results(r, done, workdir)
+    return done
+
+
+def _write_results(r: Run, done: results.Done, workdir: str) -> dict:
+    """Writes results.json and returns what it holds."""
+    summary = results.summary(r.names, r.config.strategy, r.config.seed, done)
+    report.write_json(os.path.join(workdir, "results.json"), summary)
+    return summary
+
+
+def _evaluate_row(r: Run, s, task: int) -> dict[str, dict[str, float]]:
+    batch = r.config.log.eval_batch
+    return {
+        r.names[i]: evaluation.evaluate(r.batch_sums, s, i, r.tasks[i].test, batch)
+        for i in r.learned(task)
+    }
+
+
+def _grids(r: Run, s, index: int) -> dict[str, np.ndarray]:
+    real, reconstructed = evaluation.reconstruction_grids(r.nets, s, r.tasks[index], GRID_ROWS)
+    generated = evaluation.generated_grid(
+        r.nets, s, r.eval_key, index, r.tasks[index], GRID_ROWS
+    )
+    grids = {"real": real, "reconstructed": reconstructed, "generated": generated}
+    return {kind: report.grid(images) for kind, images in grids.items()}
+
+
+def evaluate(config: ml_collections.ConfigDict, workdir: str, step: int | None = None) -> dict:
+    """Loads a checkpoint, evaluates it, rewrites results.json and returns what it holds."""
+    if not os.path.isdir(os.path.join(workdir, "checkpoints")):
+        raise UserError(f"{workdir} holds no checkpoints; train first, or name the right --workdir.")
+    r = build(config)
+    report.check_same_config(workdir, config, FREE_KEYS)
+    with Checkpoints(workdir, config.log.keep_checkpoints, r.ends) as checkpoints:
+        restored = _restore(r, checkpoints, step)
+    if restored is None:
+        raise UserError(f"{workdir}/checkpoints holds no finished checkpoint; train first.")
+    s, done = restored
+    task = int(s.task)
+    rows = (*done.rows[:task], _evaluate_row(r, s, task))
+    return _write_results(r, dataclasses.replace(done, step=int(s.step), rows=rows), workdir)

@@ -1,0 +1,77 @@
+"""Strict settings for every test, and the small system that several of them share."""
+
+import os
+
+# Before jax is imported anywhere: two devices, so that nothing can rely on there being one.
+FLAG = "--xla_force_host_platform_device_count=2"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAG}"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import default
+from lgaa_jax import models, state, steps
+from lgaa_jax.replay import Batch
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+NUM_CLASSES, NUM_TASKS, ROWS = 4, 3, 8
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compilation_cache(tmp_path_factory):
+    """Runs of the same config compile once per test session."""
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("xla")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(0)
+
+
+def small_config(**changes):
+    """The smoke-sized default config, with dotted keys changed."""
+    c = default.get_config()
+    default.shrink(c)
+    c.update_from_flattened_dict(changes)
+    return c
+
+
+class System:
+    """Networks, optimisers, state and a step at test size, for any config."""
+
+    def __init__(self, num_classes=NUM_CLASSES, **changes):
+        self.config = small_config(**changes)
+        self.nets = models.build(self.config, num_classes, NUM_TASKS)
+        self.hp = steps.hyper(self.config)
+        self.tx = steps.optimisers(self.config)
+        self.mask = jnp.ones((NUM_TASKS, num_classes), bool)
+        self.phases = steps.Phases(self.nets, self.tx, self.hp)
+        self.step = steps.make_train_step(self.nets, self.tx, self.hp, self.mask)
+
+        names, ema = steps.phases(self.nets, self.hp), self.hp.ema_decay > 0
+        # Compiled as a whole: op by op it takes half a minute.
+        self.init = jax.jit(
+            lambda: state.init_state(self.nets, self.tx, names, ema, jax.random.key(1))
+        )
+
+
+def make_batch(seed=0, task=0, n_real=ROWS, labelled=True):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(0, 256, (ROWS, 16, 16, 1), np.uint8)
+    u = rng.integers(0, NUM_CLASSES, ROWS).astype(np.int32) if labelled else np.full(ROWS, -1, np.int32)
+    return Batch(x, u, np.full(ROWS, task, np.int32), np.int32(n_real))
+
+
+def assert_equal(a, b):
+    """Two trees agree bit for bit."""
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def moved(a, b):
+    """Whether every array of two trees differs somewhere."""
+    return all(jax.tree.leaves(jax.tree.map(lambda p, q: bool((p != q).any()), a, b)))

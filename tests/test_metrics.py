@@ -1,0 +1,80 @@
+import math
+
+import numpy as np
+import pytest
+
+from lgaa_jax import metrics
+
+# Three tasks. Task 0: best 0.95 (after task 1), last 0.6. Task 1: best 0.8, last 0.9.
+R = [[0.9, None, None], [0.95, 0.8, None], [0.6, 0.9, 0.75]]
+
+
+def test_hand_computed():
+    assert metrics.average_accuracy(R) == pytest.approx((0.6 + 0.9 + 0.75) / 3)
+    assert metrics.forgetting(R) == pytest.approx((0.35 + -0.1) / 2)
+    assert metrics.backward_transfer(R) == pytest.approx((-0.3 + 0.1) / 2)
+
+
+def test_a_run_under_way_uses_the_last_row_present():
+    for rows in (R[:2], [*R[:2], [None] * 3]):
+        assert metrics.average_accuracy(rows) == pytest.approx(0.875)
+        assert metrics.forgetting(rows) == pytest.approx(-0.05)
+        assert metrics.backward_transfer(rows) == pytest.approx(0.05)
+
+
+def test_undefined_after_one_task():
+    assert metrics.average_accuracy(R[:1]) == pytest.approx(0.9)
+    assert metrics.forgetting(R[:1]) is None
+    assert metrics.backward_transfer(R[:1]) is None
+
+
+def test_full_rows():
+    full = [[0.2, 0.8], [0.6, 0.7]]  # joint training: every task is known after every row
+    assert metrics.average_accuracy(full) == pytest.approx(0.65)
+    assert metrics.average_accuracy(full[:1]) == pytest.approx(0.5)
+    assert metrics.forgetting(full) == pytest.approx(-0.4)
+    assert metrics.backward_transfer(full) == pytest.approx(0.4)
+
+
+def test_none_and_nan_are_the_same():
+    nan = [[math.nan if v is None else v for v in row] for row in R]
+    for f in (metrics.average_accuracy, metrics.forgetting, metrics.backward_transfer):
+        assert f(nan) == f(np.array(nan)) == f(R)
+
+
+def _random(rng, n):
+    r = rng.uniform(size=(n, n))
+    r[np.triu_indices(n, 1)] = np.nan
+    return r
+
+
+@pytest.mark.parametrize("n", [2, 3, 6])
+def test_forgetting_is_at_least_minus_backward_transfer(n):
+    r = _random(np.random.default_rng(n), n)
+    assert metrics.forgetting(r) >= -metrics.backward_transfer(r) - 1e-12
+
+
+def test_a_constant_added_to_all_moves_only_the_average():
+    r = _random(np.random.default_rng(0), 5)
+    assert metrics.average_accuracy(r + 0.25) == pytest.approx(metrics.average_accuracy(r) + 0.25)
+    assert metrics.forgetting(r + 0.25) == pytest.approx(metrics.forgetting(r))
+    assert metrics.backward_transfer(r + 0.25) == pytest.approx(metrics.backward_transfer(r))
+
+
+def test_nothing_forgotten_when_accuracies_never_change():
+    r = np.where(np.tri(4, dtype=bool), np.linspace(0.1, 0.9, 4), np.nan)
+    assert metrics.forgetting(r) == metrics.backward_transfer(r) == 0
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ([0.1, 0.2], "two axes"),
+        ([[None, None]], "empty"),
+        ([[0.1], [0.2]], "more rows than tasks"),
+        ([[0.1, None], [None, 0.2]], "task 0 after task 1"),
+    ],
+)
+def test_refuses(bad, says):
+    with pytest.raises(ValueError, match=says):
+        metrics.average_accuracy(bad)

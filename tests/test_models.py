@@ -1,0 +1,122 @@
+"""Shapes, ranges, per-example normalisation and the parameter counts of the published networks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import default
+from lgaa_jax import models
+from lgaa_jax.errors import UserError
+
+
+def make(num_classes=10, num_tasks=2, **changes):
+    c = default.get_config()
+    with c.unlocked():
+        c.update_from_flattened_dict({"net.width": 8, "net.code_size": 12, **changes})
+    return models.build(c, num_classes, num_tasks)
+
+
+def count(tree):
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def test_paper32_has_the_parameter_counts_of_the_published_networks():
+    """Published: Z = 200, a plain affine for batch norm, ten classes, two tasks."""
+    nets = make(model="paper32", **{"data.size": 32, "data.channels": 3, "net.width": 0,
+                                    "net.code_size": 200, "net.norm": "affine"})
+    params = jax.eval_shape(nets.init, jax.random.key(0))
+    assert {name: count(tree) for name, tree in params.items()} == {
+        "generator": 5_859_587,
+        "encoder": 4_061_072,
+        "class": 4_259_274,
+        "domain": 60_502,
+        "critic": 3_652_097,
+    }
+
+
+@pytest.mark.parametrize(("size", "channels"), [(16, 1), (16, 3), (32, 1), (32, 3)])
+@pytest.mark.parametrize("norm", ["group", "affine"])
+def test_small_maps_every_allowed_image_form(key, size, channels, norm):
+    nets = make(**{"data.size": size, "data.channels": channels, "net.norm": norm})
+    params = nets.init(key)
+    x = jax.random.uniform(key, (3, size, size, channels), minval=-1.0)
+    mean, std = nets.encoder.apply({"params": params["encoder"]}, x)
+    assert mean.shape == std.shape == (3, 12)
+    assert (std > 0).all()
+    u, d = jax.nn.one_hot(jnp.arange(3), 10), jax.nn.one_hot(jnp.arange(3) % 2, 2)
+    y = nets.generator.apply({"params": params["generator"]}, mean, u, d)
+    assert y.shape == x.shape
+    assert np.abs(y).max() <= 1
+    assert nets.critic.apply({"params": params["critic"]}, x).shape == (3,)
+    assert nets.class_model.apply({"params": params["class"]}, x).shape == (3, 10)
+    assert nets.domain.apply({"params": params["domain"]}, mean).shape == (3, 2)
+
+
+@pytest.mark.parametrize("norm", ["group", "affine"])
+def test_a_row_does_not_depend_on_the_other_rows_of_its_batch(key, norm):
+    nets = make(**{"net.norm": norm})
+    params = nets.init(key)
+    x = jax.random.uniform(key, (4, 16, 16, 1), minval=-1.0)
+    for name in ("encoder", "critic"):
+        apply = getattr(nets, name).apply
+        whole = jax.tree.leaves(apply({"params": params[name]}, x))
+        alone = jax.tree.leaves(apply({"params": params[name]}, x[:1]))
+        for a, b in zip(whole, alone, strict=True):
+            np.testing.assert_allclose(a[:1], b, atol=1e-6)
+
+
+def test_the_generator_reads_all_three_codes(key):
+    nets = make()
+    params = nets.init(key)["generator"]
+    z, u, d = jnp.ones((1, 12)), jnp.zeros((1, 10)), jnp.zeros((1, 2))
+
+    def pixels(z, u, d):
+        return nets.generator.apply({"params": params}, z, u, d).sum()
+
+    for gradient in jax.grad(pixels, argnums=(0, 1, 2))(z, u, d):
+        assert (np.abs(gradient) > 0).all()
+
+
+def test_without_classes_there_is_no_class_model(key):
+    nets = make(num_classes=0)
+    params = nets.init(key)
+    assert nets.class_model is None
+    assert "class" not in params
+    z, u, d = jnp.ones((2, 12)), jnp.zeros((2, 0)), jnp.zeros((2, 2))
+    assert nets.generator.apply({"params": params["generator"]}, z, u, d).shape == (2, 16, 16, 1)
+
+
+def test_dropout_acts_in_training_only(key):
+    nets = make()
+    variables = {"params": nets.init(key)["class"]}
+    x = jax.random.uniform(key, (3, 16, 16, 1), minval=-1.0)
+    still = [nets.class_model.apply(variables, x) for _ in range(2)]
+    np.testing.assert_array_equal(*still)
+    dropped = [
+        nets.class_model.apply(variables, x, train=True, rngs={"dropout": jax.random.key(i)})
+        for i in range(2)
+    ]
+    assert (np.asarray(dropped[0]) != np.asarray(dropped[1])).any()
+
+
+def test_initial_weights_are_normal_with_deviation_002_and_biases_zero(key):
+    params = make(**{"net.width": 16}).init(key)["encoder"]
+    kernel = params["Trunk_0"]["Conv_3"]["kernel"]
+    np.testing.assert_allclose(np.std(kernel), 0.02, rtol=0.05)
+    assert not params["Trunk_0"]["Conv_3"]["bias"].any()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "paper23"}, "model='paper23' is unknown; choose one of small, paper32"),
+        ({"data.size": 28}, "data.size=28 does not fit model='small'; it takes 16 or 32"),
+        ({"data.channels": 2}, "data.channels=2 does not fit"),
+        ({"model": "paper32"}, "data.size=16 does not fit model='paper32'; it takes 32"),
+        ({"net.norm": "batch"}, "net.norm='batch' does not fit"),
+    ],
+)
+def test_what_cannot_be_built_is_said_with_its_value(changes, message):
+    with pytest.raises(UserError, match=message):
+        make(**changes)

@@ -1,0 +1,86 @@
+"""Replay draws learned tasks and their classes only, is repeatable, and is mixed in by index."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import NUM_CLASSES, NUM_TASKS, ROWS, System, assert_equal, make_batch
+
+from lgaa_jax import replay
+from lgaa_jax.data import to_unit
+
+
+@pytest.fixture(scope="module")
+def system():
+    return System()
+
+
+@pytest.fixture(scope="module")
+def s(system):
+    return system.init()
+
+
+def test_task_zero_gets_no_replay(system, s, key):
+    batch = make_batch(n_real=3)
+    x, u, d = replay.mix(system.nets, s, key, batch, system.mask, "model")
+    np.testing.assert_array_equal(x, to_unit(batch.x))
+    np.testing.assert_array_equal(u, batch.u)
+    np.testing.assert_array_equal(d, batch.d)
+
+
+def test_later_tasks_keep_their_real_rows_and_replay_the_rest(system, s, key):
+    batch = make_batch(task=2, n_real=3)
+    x, u, d = replay.mix(system.nets, s.replace(task=jnp.int32(2)), key, batch, system.mask, "drawn")
+    np.testing.assert_array_equal(x[:3], to_unit(batch.x[:3]))
+    np.testing.assert_array_equal(u[:3], batch.u[:3])
+    assert (d[:3] == 2).all()
+    assert (d[3:] < 2).all()
+    assert np.abs(x[3:] - to_unit(batch.x[3:])).max(axis=(1, 2, 3)).min() > 0.1
+
+
+def test_replay_covers_the_earlier_tasks_and_only_their_classes_evenly(system, s, key):
+    mask = jnp.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]], bool)
+    _, u, d = replay.sample(system.nets, s.replay, key, jnp.int32(2), 2000, mask, "drawn")
+    pairs, counts = np.unique(np.stack([d, u]), axis=1, return_counts=True)
+    assert pairs.T.tolist() == [[0, 0], [0, 1], [1, 2], [1, 3]]
+    np.testing.assert_allclose(counts / 2000, 0.25, atol=0.04)
+
+
+def test_the_models_label_is_the_deterministic_argmax_of_the_frozen_class_model(system, s, key):
+    draw = [
+        replay.sample(system.nets, s.replay, key, jnp.int32(1), 64, system.mask, "model")
+        for _ in range(2)
+    ]
+    assert_equal(*draw)
+    x, u, _ = draw[0]
+    logits = system.nets.class_model.apply({"params": s.replay["class"]}, x)
+    np.testing.assert_array_equal(u, np.argmax(logits, axis=-1))
+
+
+def test_replay_depends_on_the_frozen_parameters_and_not_on_the_live_ones(system, s, key):
+    other = s.replace(params=jax.tree.map(lambda p: p + 1.0, s.params), task=jnp.int32(1))
+    batch = make_batch(n_real=2)
+    mixed = [
+        replay.mix(system.nets, t, key, batch, system.mask, "model")
+        for t in (s.replace(task=jnp.int32(1)), other)
+    ]
+    assert_equal(*mixed)
+
+
+def test_a_materialised_pool_is_repeatable_and_of_earlier_tasks(system, s, key):
+    pools = [
+        replay.materialise(system.nets, s.replace(task=jnp.int32(2)), key, 300, system.mask, "drawn")
+        for _ in range(2)
+    ]
+    assert_equal(*pools)
+    x, u, d = pools[0]
+    assert (x.shape, x.dtype) == ((300, 16, 16, 1), np.uint8)
+    assert set(d.tolist()) == {0, 1}
+    assert set(u.tolist()) == set(range(NUM_CLASSES))
+    assert len(np.unique(x.reshape(300, -1), axis=0)) == 300
+
+
+def test_without_classes_nothing_is_drawn(key):
+    d = jnp.zeros(ROWS, jnp.int32)
+    assert (replay.draw_classes(key, d, jnp.ones((NUM_TASKS, 0), bool)) == -1).all()
+    assert replay.one_hot(d, 0).shape == (ROWS, 0)

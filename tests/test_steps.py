@@ -1,0 +1,237 @@
+"""What each phase trains and leaves alone, its objective computed another way, and the whole step."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from conftest import NUM_CLASSES, ROWS, System, assert_equal, make_batch, moved
+
+from lgaa_jax import losses, state, steps
+
+NETWORKS = {"generator", "critic", "encoder", "class", "domain"}
+
+
+@pytest.fixture(scope="module")
+def system():
+    return System()
+
+
+class Inputs:
+    """A state, images and codes; the same for every system of these sizes."""
+
+    def __init__(self, system):
+        self.nets, self.state = system.nets, system.init()
+        k = jax.random.split(jax.random.key(5), 3)
+        self.x = jax.random.uniform(k[0], (ROWS, 16, 16, 1), minval=-1.0)
+        self.z = jax.random.normal(k[1], (ROWS, system.nets.code_size))
+        self.u = jax.random.randint(k[2], (ROWS,), 0, NUM_CLASSES)
+        self.d = jnp.arange(ROWS) % 3
+
+    def generate(self, params):
+        codes = jax.nn.one_hot(self.u, NUM_CLASSES), jax.nn.one_hot(self.d, 3)
+        return self.nets.generator.apply({"params": params}, self.z, *codes)
+
+    def run(self, system, phase):
+        """The state after a phase, its metrics and what else it returns."""
+        i, k, p = self, jax.random.key(9), system.phases
+
+        @jax.jit
+        def run(s):
+            if phase == "autoencoder":
+                return p.autoencoder(s, k, i.x)
+            if phase == "inference":
+                return p.inference(s, k, i.x, i.u, i.d, i.z)
+            fake, pullback = jax.vjp(i.generate, s.params["generator"])
+            if phase == "critic":
+                return p.critic(s, k, i.x, fake)
+            return p.generator(s, fake, pullback, i.u, i.d)
+
+        return run(self.state)
+
+
+@pytest.fixture(scope="module")
+def inputs(system):
+    return Inputs(system)
+
+
+@pytest.mark.parametrize(
+    ("phase", "trains"),
+    [
+        ("critic", {"critic"}),
+        ("generator", {"generator"}),
+        ("autoencoder", {"encoder", "generator"}),
+        ("inference", {"class", "domain"}),
+    ],
+)
+def test_a_phase_trains_its_networks_and_leaves_all_else_bit_identical(system, inputs, phase, trains):
+    before = inputs.state
+    after = inputs.run(system, phase)[0]
+    for name in NETWORKS - trains:
+        assert_equal(before.params[name], after.params[name])
+    for name in trains:
+        assert moved(before.params[name], after.params[name]), name
+    for other in set(before.opt) - {phase}:
+        assert_equal(before.opt[other], after.opt[other])
+    assert_equal(before.replay, after.replay)
+    assert_equal(before.ema, after.ema)
+
+
+def test_joint_inference_lets_the_autoencoder_train_the_inference_models(inputs):
+    system = System(**{"loss.joint_inference": True})
+    after, metrics, _ = inputs.run(system, "autoencoder")
+    s = inputs.state
+    assert moved(s.params["class"], after.params["class"])
+    assert moved(s.params["domain"], after.params["domain"])
+    assert "kl/u" in metrics
+
+
+def test_critic_objective_against_its_formula(system, inputs):
+    params = inputs.state.params
+
+    def critic(images):
+        return system.nets.critic.apply({"params": params["critic"]}, images)
+
+    @jax.jit
+    def objective():
+        fake = inputs.generate(params["generator"])
+        penalty = losses.gradient_penalty(critic, inputs.x, fake, jax.random.key(9)).mean()
+        return critic(fake).mean() - critic(inputs.x).mean() + system.hp.gp * penalty
+
+    _, metrics = inputs.run(system, "critic")
+    np.testing.assert_allclose(metrics["loss/critic"], objective(), rtol=1e-5)
+
+
+def test_the_pulled_back_generator_gradient_is_the_gradient_of_the_whole_objective(inputs):
+    """Computed here in one piece, through the generator; plain descent of rate 1 shows it."""
+    system = System(**{"loss.info": 0.7})
+    nets, params, u, d = system.nets, inputs.state.params, inputs.u, inputs.d
+
+    @jax.jit
+    @jax.grad
+    def expected(generator):
+        fake = inputs.generate(generator)
+        code, _ = nets.encoder.apply({"params": params["encoder"]}, fake)
+        log_u = jax.nn.log_softmax(nets.class_model.apply({"params": params["class"]}, fake))
+        log_d = jax.nn.log_softmax(nets.domain.apply({"params": params["domain"]}, code))
+        info = -log_u[jnp.arange(ROWS), u].mean() - log_d[jnp.arange(ROWS), d].mean()
+        return -nets.critic.apply({"params": params["critic"]}, fake).mean() + 0.7 * info
+
+    system.phases.tx["generator"] = optax.sgd(1.0)
+    inputs.state.opt["generator"] = optax.sgd(1.0).init({"generator": params["generator"]})
+    after, _ = inputs.run(system, "generator")
+    jax.tree.map(
+        lambda g, old, new: np.testing.assert_allclose(old - new, g, rtol=1e-2, atol=1e-6),
+        expected(params["generator"]), params["generator"], after.params["generator"],
+    )
+
+
+def test_autoencoder_objective_against_its_formula(inputs):
+    system = System(**{"loss.beta": 0.5, "loss.beta_d": 2.0})
+    params = inputs.state.params
+    _, m, z = inputs.run(system, "autoencoder")
+    mean, std = system.nets.encoder.apply({"params": params["encoder"]}, inputs.x)
+    kl = losses.kl_normal(mean, std).mean()
+    logits = system.nets.domain.apply({"params": params["domain"]}, z)
+    expected = m["loss/reconstruction"] + 0.5 * kl + 2.0 * losses.kl_uniform(logits).mean()
+    np.testing.assert_allclose(m["loss/autoencoder"], expected, rtol=1e-5)
+    noise = (z - mean) / std  # z~ is reparameterised: its noise is standard normal
+    assert abs(float(noise.mean())) < 0.3
+    assert 0.8 < float(noise.std()) < 1.2
+
+
+def test_rows_without_a_label_do_not_train_the_class_model(system):
+    inputs = Inputs(system)
+    inputs.u = jnp.full(ROWS, -1)
+    after, metrics = inputs.run(system, "inference")
+    assert_equal(inputs.state.params["class"], after.params["class"])
+    assert float(metrics["loss/class"]) == 0.0
+    # One labelled row of eight counts in full: the mean is over the labelled rows.
+    inputs.u = inputs.u.at[0].set(2)
+    _, metrics = inputs.run(system, "inference")
+    np.testing.assert_allclose(metrics["loss/class"], np.log(NUM_CLASSES), rtol=0.05)
+
+
+@pytest.fixture(scope="module")
+def jitted(system):
+    traces = []
+
+    def counted(s, k, batch):
+        traces.append(1)
+        return system.step(s, k, batch)
+
+    return jax.jit(counted), traces
+
+
+def test_one_trace_serves_all_tasks_and_replay_stays_bit_identical(system, jitted):
+    step, traces = jitted
+    s = system.init()
+    for task in range(3):
+        if task:
+            s = state.begin_task(s)
+        frozen = jax.tree.map(np.asarray, s.replay)
+        for i in range(2):
+            s, metrics = step(s, jax.random.key(7), make_batch(i, task, ROWS // (task + 1)))
+        assert_equal(frozen, s.replay)
+        assert all(np.isfinite(v) for v in metrics.values())
+    assert len(traces) == 1
+    assert (int(s.step), int(s.task)) == (6, 2)
+
+
+def test_begin_task_freezes_the_averaged_generator_in_buffers_of_its_own(system, jitted):
+    s, _ = jitted[0](system.init(), jax.random.key(7), make_batch())
+    frozen = state.begin_task(s)
+    assert_equal(frozen.replay, {"generator": s.ema, "class": s.params["class"]})
+    taken = jax.tree.leaves(frozen.params) + jax.tree.leaves(frozen.ema)
+    pointers = {leaf.unsafe_buffer_pointer() for leaf in taken}
+    assert pointers.isdisjoint(l.unsafe_buffer_pointer() for l in jax.tree.leaves(frozen.replay))
+    without = state.begin_task(s.replace(ema={}))
+    assert_equal(without.replay["generator"], s.params["generator"])
+
+
+def test_the_same_step_is_the_same_and_another_step_is_not(system, jitted):
+    step, s = jitted[0], system.init()
+    first, _ = step(s, jax.random.key(7), make_batch())
+    again, _ = step(s, jax.random.key(7), make_batch())
+    assert_equal(first, again)
+    later, _ = step(s.replace(step=s.step + 1), jax.random.key(7), make_batch())
+    assert moved(first.params["critic"], later.params["critic"])
+
+
+def test_the_average_follows_its_recursion(system):
+    s = system.init()
+    s = s.replace(step=jnp.int32(90), params={**s.params, "generator": jax.tree.map(
+        lambda p: p + 1.0, s.params["generator"])})
+    for decay, rate in ((0.998, 1 - 91 / 100), (0.5, 0.5)):
+        averaged = steps.update_ema(s, decay).ema
+        jax.tree.map(
+            lambda a, e, r=rate: np.testing.assert_allclose(a, e + r, rtol=1e-5, atol=1e-5),
+            averaged, s.ema,
+        )
+    assert steps.update_ema(s.replace(ema={}), 0.9).ema == {}
+
+
+def test_without_classes_a_step_trains_everything_else(key):
+    system = System(num_classes=0)
+    s = system.init()
+    after, metrics = jax.jit(system.step)(s, key, make_batch(labelled=False))
+    assert set(after.params) == NETWORKS - {"class"}
+    assert moved(s.params["domain"], after.params["domain"])
+    assert "train/loss/class" not in metrics
+
+
+def test_n_critic_counts_the_updates(key):
+    system = System(**{"loss.n_critic": 2, "ema_decay": 0.0})
+    after, _ = jax.jit(system.step)(system.init(), key, make_batch())
+    counts = {phase: int(opt[0].count) for phase, opt in after.opt.items()}
+    assert counts == {"critic": 2, "generator": 1, "autoencoder": 1, "inference": 1}
+
+
+def test_each_optimiser_setting_reaches_its_phase(key):
+    """A learning rate of (almost) zero stops that phase's networks, whatever the others do."""
+    tiny = {"name": "rmsprop", "learning_rate": 1e-30, "b1": 0.0, "b2": 0.9}
+    system = System(**{f"optim.critic.{k}": v for k, v in tiny.items()})
+    s = system.init()
+    after, _ = jax.jit(system.step)(s, key, make_batch())
+    assert_equal(s.params["critic"], after.params["critic"])
+    assert moved(s.params["encoder"], after.params["encoder"])
