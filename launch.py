@@ -1,6 +1,7 @@
 """Command line: `python launch.py --config=configs/quickstart.py [--workdir=DIR] [--mode=eval]`."""
 
 import os
+import re
 import sys
 
 from absl import app, flags
@@ -12,20 +13,33 @@ from lgaa_jax.errors import UserError
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Where the run writes; default runs/<config name>.")
 MODE = flags.DEFINE_string("mode", "train", "train (starts or resumes) or eval (a checkpoint).")
-STEP = flags.DEFINE_integer("step", None, "Step of the checkpoint that eval loads; default the last.")
+STEP = flags.DEFINE_integer(
+    "step", None, "Step of the checkpoint that eval loads; default the last."
+)
 
 
 def parse_flags(argv: list[str]) -> list[str]:
-    """absl's parser, but a misspelt config key or file ends in one sentence, not in a traceback."""
+    """absl's parser, but a mistake in a flag or a config key ends in one sentence."""
     try:
-        return app.parse_flags_with_usage(argv)
-    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
-        sys.exit(f"launch.py: {error}")
+        rest = flags.FLAGS(argv)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        # ml_collections puts a whole traceback into the message; its last line is the reason.
+        reason = str(error.args[0] if error.args else error).strip().splitlines()[-1]
+        sys.exit(f"launch.py: {re.sub(r'^ *[A-Za-z]*Error: ', '', reason)}")
+    path = config_path().partition(":")[0]
+    if not os.path.isfile(path):
+        sys.exit(f"launch.py: there is no config {path!r}; paths count from the present folder.")
+    return rest
 
 
-def default_workdir(config_filename: str) -> str:
+def config_path() -> str:
+    """What --config names: FILE or FILE:PRESET."""
+    return config_flags.get_config_filename(flags.FLAGS["config"])
+
+
+def default_workdir() -> str:
     """runs/<file name of the config>, with -<preset> where one is given."""
-    path, _, preset = config_filename.partition(":")
+    path, _, preset = config_path().partition(":")
     name = os.path.splitext(os.path.basename(path))[0]
     return os.path.join("runs", f"{name}-{preset}" if preset else name)
 
@@ -37,10 +51,10 @@ def main(argv: list[str]) -> None:
     if MODE.value not in ("train", "eval"):
         sys.exit(f"launch.py: --mode={MODE.value!r} is unknown; it is train or eval.")
     if STEP.value is not None and MODE.value == "train":
-        sys.exit("launch.py: --step goes with --mode=eval; training resumes from the last checkpoint.")
-    workdir = WORKDIR.value or default_workdir(
-        config_flags.get_config_filename(flags.FLAGS["config"])
-    )
+        sys.exit(
+            "launch.py: --step goes with --mode=eval; training resumes from the last checkpoint."
+        )
+    workdir = WORKDIR.value or default_workdir()
     try:
         if MODE.value == "train":
             train.run(CONFIG.value, workdir)

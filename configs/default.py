@@ -7,7 +7,9 @@ def get_config() -> ml_collections.ConfigDict:
     """Returns the defaults: the method as this project recommends it, at CPU size."""
     c = ml_collections.ConfigDict()
 
-    c.tasks = "digits,letters"  # comma-separated; `mnist[0-4]` or `mnist[0,2,7-9]` takes some classes
+    c.tasks = (
+        "digits,letters"  # comma-separated; `mnist[0-4]` or `mnist[0,2,7-9]` takes some classes
+    )
     c.strategy = "lgaa"  # lgaa | finetune (no replay) | joint (all tasks' real data at once)
     c.model = "small"  # small | paper32
     c.seed = 0
@@ -22,11 +24,15 @@ def get_config() -> ml_collections.ConfigDict:
     data.channels = 1  # 1 (grey) or 3 (RGB)
 
     c.net = net = ml_collections.ConfigDict()
-    net.width = 0  # channels of the encoder's first convolution, a quarter of the generator's; 0: preset's
+    net.width = (
+        0  # channels of the encoder's first convolution, a quarter of the generator's; 0: preset's
+    )
     net.critic_width = 0  # channels of the critic's first convolution; 0: as the encoder
     net.class_width = 0  # channels of the class model's first convolution; 0: as the preset has it
     net.code_size = 0  # Z, size of the content code; 0: as the preset has it
-    net.norm = "group"  # group (per-example group norm) | affine (published: a plain scale and shift)
+    net.norm = (
+        "group"  # group (per-example group norm) | affine (published: a plain scale and shift)
+    )
     net.dropout = 0.5  # of the class model's hidden layer, in training only
 
     c.loss = loss = ml_collections.ConfigDict()
@@ -42,16 +48,22 @@ def get_config() -> ml_collections.ConfigDict:
     # One optimiser per phase. name: adam | rmsprop. For rmsprop, b2 is the decay of the squared
     # gradient's average and b1 the momentum.
     c.optim = ml_collections.ConfigDict()
-    c.optim.critic = dict(name="adam", learning_rate=2e-4, b1=0.5, b2=0.9)
-    c.optim.generator = dict(name="adam", learning_rate=2e-4, b1=0.5, b2=0.9)
-    c.optim.autoencoder = dict(name="adam", learning_rate=5e-4, b1=0.9, b2=0.999)
-    c.optim.inference = dict(name="adam", learning_rate=5e-4, b1=0.9, b2=0.999)
+    c.optim.critic = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.9}
+    c.optim.generator = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.9}
+    c.optim.autoencoder = {"name": "adam", "learning_rate": 5e-4, "b1": 0.9, "b2": 0.999}
+    c.optim.inference = {"name": "adam", "learning_rate": 5e-4, "b1": 0.9, "b2": 0.999}
     c.ema_decay = 0.998  # of the averaged generator that is frozen, evaluated and drawn; 0: none
 
     c.replay = replay = ml_collections.ConfigDict()
-    replay.fraction = "balanced"  # share of replay in a batch; balanced: t/(t+1) in task t, or a number
-    replay.mode = "online"  # online (drawn in each step) | materialised (drawn once per task, published)
-    replay.label = "model"  # model (argmax of the frozen class model) | drawn (the u it was drawn with)
+    replay.fraction = (
+        "balanced"  # share of replay in a batch; balanced: t/(t+1) in task t, or a number
+    )
+    replay.mode = (
+        "online"  # online (drawn in each step) | materialised (drawn once per task, published)
+    )
+    replay.label = (
+        "model"  # model (argmax of the frozen class model) | drawn (the u it was drawn with)
+    )
     replay.pool_size = 10_000  # images per earlier task that mode materialised draws
 
     c.log = log = ml_collections.ConfigDict()

@@ -20,7 +20,9 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     """preset: one of `PRESETS`."""
     if preset not in PRESETS:
         allowed = ", ".join(PRESETS[1:])
-        raise ValueError(f"configs/mnist_fashion.py has no preset {preset!r}; use none or {allowed}.")
+        raise ValueError(
+            f"configs/mnist_fashion.py has no preset {preset!r}; use none or {allowed}."
+        )
     c = default.get_config()
     c.tasks = "mnist,fashion_mnist"
     c.data.size = 32

@@ -14,9 +14,13 @@ from configs import default
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     """preset: "" or "smoke"."""
     if preset not in ("", "smoke"):
-        raise ValueError(f"configs/quickstart.py has no preset {preset!r}; leave it out or use smoke.")
+        raise ValueError(
+            f"configs/quickstart.py has no preset {preset!r}; leave it out or use smoke."
+        )
     c = default.get_config()
     c.tasks = "digits,letters"
+    c.steps_per_task = 750
+    c.ema_decay = 0.995  # averages over 200 steps: the run is short
     if preset == "smoke":
         default.shrink(c)
     return c

@@ -20,13 +20,21 @@ POOL = 1 << 20  # offset of the task index in the data order of replay pools, so
 class Source:
     """The batches of a run under its strategy. Holds the data; nothing in it changes."""
 
-    def __init__(self, config: ml_collections.ConfigDict, tasks: tuple[data.Task, ...], nets: Nets,
-                 class_mask: jax.Array, pool_key: jax.Array):
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict,
+        tasks: tuple[data.Task, ...],
+        nets: Nets,
+        class_mask: jax.Array,
+        pool_key: jax.Array,
+    ):
         self._config, self._tasks, self._nets = config, tasks, nets
         self._class_mask, self._pool_key = class_mask, pool_key
         if config.batch_size < len(tasks):
-            raise UserError(f"batch_size={config.batch_size} cannot hold a row of each of the "
-                            f"{len(tasks)} tasks; raise it to at least {len(tasks)}.")
+            raise UserError(
+                f"batch_size={config.batch_size} cannot hold a row of each of the "
+                f"{len(tasks)} tasks; raise it to at least {len(tasks)}."
+            )
 
     def real_rows(self, task: int) -> int:
         """Rows of a batch that hold real images of the current task."""

@@ -10,18 +10,45 @@ CHOICES = {
     "strategy": STRATEGIES,
     "replay.mode": ("online", "materialised"),
     "replay.label": ("model", "drawn"),
-    **{f"optim.{phase}.name": ("adam", "rmsprop")
-       for phase in ("critic", "generator", "autoencoder", "inference")},
+    **{
+        f"optim.{phase}.name": ("adam", "rmsprop")
+        for phase in ("critic", "generator", "autoencoder", "inference")
+    },
 }
-POSITIVE = ("batch_size", "loss.temperature", "loss.n_critic", "replay.pool_size",
-            "log.every", "log.checkpoint_every", "log.keep_checkpoints", "log.eval_batch",
-            *(f"optim.{p}.learning_rate" for p in ("critic", "generator", "autoencoder", "inference")))
-NOT_NEGATIVE = ("seed", "steps_per_task", "epochs_per_task", "net.width", "net.critic_width",
-                "net.class_width", "net.code_size", "loss.gp", "loss.info", "loss.beta",
-                "loss.beta_u", "loss.beta_d")
-BELOW_ONE = ("ema_decay", "net.dropout",
-             *(f"optim.{p}.{b}" for p in ("critic", "generator", "autoencoder", "inference")
-               for b in ("b1", "b2")))
+POSITIVE = (
+    "batch_size",
+    "loss.temperature",
+    "loss.n_critic",
+    "replay.pool_size",
+    "log.every",
+    "log.checkpoint_every",
+    "log.keep_checkpoints",
+    "log.eval_batch",
+    *(f"optim.{p}.learning_rate" for p in ("critic", "generator", "autoencoder", "inference")),
+)
+NOT_NEGATIVE = (
+    "seed",
+    "steps_per_task",
+    "epochs_per_task",
+    "net.width",
+    "net.critic_width",
+    "net.class_width",
+    "net.code_size",
+    "loss.gp",
+    "loss.info",
+    "loss.beta",
+    "loss.beta_u",
+    "loss.beta_d",
+)
+BELOW_ONE = (
+    "ema_decay",
+    "net.dropout",
+    *(
+        f"optim.{p}.{b}"
+        for p in ("critic", "generator", "autoencoder", "inference")
+        for b in ("b1", "b2")
+    ),
+)
 
 
 def value(config: ml_collections.ConfigDict, key: str):
@@ -52,14 +79,20 @@ def replay_fraction(config: ml_collections.ConfigDict) -> float | None:
 def check(config: ml_collections.ConfigDict) -> None:
     """Raises UserError, one sentence with the key, its value and what it may be."""
     for key, allowed in CHOICES.items():
-        _require(value(config, key) in allowed, key, value(config, key), "one of " + ", ".join(allowed))
+        _require(
+            value(config, key) in allowed, key, value(config, key), "one of " + ", ".join(allowed)
+        )
     for key in POSITIVE:
         _require(value(config, key) > 0, key, value(config, key), "above 0")
     for key in NOT_NEGATIVE:
         _require(value(config, key) >= 0, key, value(config, key), "0 or more")
     for key in BELOW_ONE:
         _require(0 <= value(config, key) < 1, key, value(config, key), "at least 0 and below 1")
-    _require(config.steps_per_task > 0 or config.epochs_per_task > 0, "steps_per_task",
-             config.steps_per_task, "above 0, or epochs_per_task must be")
+    _require(
+        config.steps_per_task > 0 or config.epochs_per_task > 0,
+        "steps_per_task",
+        config.steps_per_task,
+        "above 0, or epochs_per_task must be",
+    )
     replay_fraction(config)
     models.check(config)

@@ -7,55 +7,26 @@ What every image goes through, to uint8 [size, size, channels] (config.data):
             one below and to the right. Otherwise Pillow's BILINEAR, which widens its triangle on
             reduction: BOX would weigh pixels unevenly at ratios like 28/16.
 Networks see them as float32 in [-1, 1]: `to_unit`.
-
-Labels: a TFDS set outside `SOURCES` has those of its ClassLabel feature `label`, if that counts at
-most 100. Omniglot is unlabelled because its train and test splits share no character, CelebA
-because it has no class label.
 """
 
 import dataclasses
-import difflib
 import functools
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterable
+from typing import TypeVar
 
+import jax
+import ml_collections
 import numpy as np
 from PIL import Image
 
-from lgaa_jax import embedded, prepare
+from lgaa_jax import prepare
 from lgaa_jax.errors import UserError
+from lgaa_jax.tasks import TaskSpec, check_tasks, lookup
 
+Array = TypeVar("Array", np.ndarray, jax.Array)
 MAX_PADDING = 4  # pixels that an image may lack in height and width to be padded, not resized
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """Where a task's images come from."""
-
-    num_classes: int  # 0: unlabelled
-    read: Callable | None = None  # () -> (train, test), each (images, labels); None: a TFDS set
-
-
-SOURCES = {
-    "digits": Source(10, embedded.digits),
-    "letters": Source(10, embedded.letters),
-    "mnist": Source(10),
-    "fashion_mnist": Source(10),
-    "svhn_cropped": Source(10),
-    "cifar10": Source(10),
-    "omniglot": Source(0),
-    "celeb_a": Source(0),
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class TaskSpec:
-    """One element of `config.tasks`."""
-
-    name: str  # as written, without spaces
-    source: str
-    classes: tuple[int, ...] | None  # ascending; None: all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,81 +48,7 @@ class Task:
     num_classes: int  # of the whole source, also when the task takes a few; 0 if unlabelled
 
 
-def parse_tasks(text, data_dir=""):
-    """Reads `config.tasks`, such as "mnist[0-4],letters"; returns a tuple of TaskSpec."""
-    parts = [part.strip() for part in re.split(r",(?![^\[]*\])", text)]
-    if "" in parts:
-        raise UserError(
-            f"config.tasks = {text!r} has an empty task; write it like 'digits,letters'."
-        )
-    specs = tuple(_parse_task(part, data_dir) for part in parts)
-    for i, spec in enumerate(specs):
-        if (spec.source, spec.classes) in [(s.source, s.classes) for s in specs[:i]]:
-            raise UserError(
-                f"config.tasks = {text!r} has the task {spec.name!r} twice; name it once."
-            )
-    return specs
-
-
-def _parse_task(text, data_dir):
-    match = re.fullmatch(r"([^\[\]]+)(\[[^\[\]]*\])?", text)
-    if not match:
-        raise UserError(
-            f"cannot read the brackets of task {text!r}; write it like 'mnist[0,2,7-9]'."
-        )
-    source, bracket = match[1].strip(), re.sub(r"\s", "", match[2] or "")
-    limit = _lookup(source, data_dir).num_classes
-    if not bracket:
-        return TaskSpec(source, source, None)
-    if not limit:
-        raise UserError(
-            f"task {text!r} asks for classes, but {source} is unlabelled; drop {bracket}."
-        )
-    classes = [c for item in bracket[1:-1].split(",") for c in _parse_classes(item, text, limit)]
-    repeated = sorted({c for c in classes if classes.count(c) > 1})
-    if repeated:
-        raise UserError(f"task {text!r} has class {repeated[0]} more than once; name it once.")
-    return TaskSpec(source + bracket, source, tuple(sorted(classes)))
-
-
-def _parse_classes(item, text, limit):
-    """Reads `3` or `7-9`; `limit` is the source's number of classes."""
-    match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", item)
-    if not match:
-        raise UserError(f"cannot read {item!r} in task {text!r}; write it like 'mnist[0,2,7-9]'.")
-    first, last = int(match[1]), int(match[2] or match[1])
-    if last < first:
-        raise UserError(f"the range {item!r} in task {text!r} descends; write '{last}-{first}'.")
-    if last >= limit:
-        raise UserError(f"task {text!r} asks for class {last}; its classes are 0 to {limit - 1}.")
-    return range(first, last + 1)
-
-
-def _lookup(name, data_dir):
-    """Returns the Source called `name`: one of SOURCES, or any TFDS set prepared in data_dir."""
-    if name in SOURCES:
-        return SOURCES[name]
-    builder = prepare.find(name, data_dir)
-    if builder is not None and prepare.is_prepared(builder):
-        return Source(prepare.num_classes(builder))
-    close = difflib.get_close_matches(name.lower(), SOURCES, n=1)
-    end = f"; did you mean {close[0]!r}?" if close else "."
-    raise UserError(
-        f"unknown task {name!r}: there are {', '.join(SOURCES)}, and every TFDS image set that is "
-        f"prepared in {data_dir or 'the default TFDS folder'} (config.data.data_dir){end}"
-    )
-
-
-def check_tasks(tasks, data_dir):
-    """Returns the TaskSpecs of the text; UserError if one cannot be loaded; reads no image."""
-    specs = parse_tasks(tasks, data_dir)
-    for name in dict.fromkeys(spec.source for spec in specs):
-        if _lookup(name, data_dir).read is None:
-            prepare.check(prepare.find(name, data_dir), data_dir)
-    return specs
-
-
-def fit(image, size, channels):
+def fit(image: Image.Image, size: int, channels: int) -> np.ndarray:
     """Brings a Pillow image to uint8 [size, size, channels], by the rules above."""
     mode = "L" if channels == 1 else "RGB"
     image = image if image.mode == mode else image.convert(mode)
@@ -167,46 +64,48 @@ def fit(image, size, channels):
     return np.asarray(image).reshape(size, size, channels)
 
 
-def to_unit(images):
+def to_unit(images: Array) -> Array:
     """Maps uint8 0..255 to float32 in [-1, 1]; NumPy or JAX arrays."""
     return images.astype("float32") / 127.5 - 1
 
 
-def to_uint8(x):
+def to_uint8(x: Array) -> Array:
     """Undoes `to_unit`: rounds to the nearest level; values outside [-1, 1] are clipped."""
     return ((x + 1) * 127.5).round().clip(0, 255).astype("uint8")
 
 
-def load(config):
-    """Loads every task of `config.tasks` into memory; returns a tuple of Task. Raises UserError."""
+def load(config: ml_collections.ConfigDict) -> tuple[Task, ...]:
+    """Loads every task of `config.tasks` into memory. Raises UserError."""
     size, channels = config.data.size, config.data.channels
     if not (isinstance(size, int) and size > 0):
-        raise UserError(f"config.data.size = {size!r} is no image size; give a number of pixels.")
+        raise UserError(f"data.size={size!r} cannot be used; it must be a number of pixels.")
     if channels not in (1, 3):
-        raise UserError(f"config.data.channels = {channels!r} is not known; give 1 or 3.")
+        raise UserError(f"data.channels={channels!r} cannot be used; it must be 1 or 3.")
     share = _label_share(config.labels)
     specs = check_tasks(config.tasks, config.data.data_dir)
     tasks = []
     for spec in specs:
         splits = _load_source(spec.source, config.data.data_dir, size, channels)
-        num_classes = _lookup(spec.source, config.data.data_dir).num_classes
+        num_classes = lookup(spec.source, config.data.data_dir).num_classes
         tasks.append(_task(spec, splits, num_classes, share, config.seed))
     return tuple(tasks)
 
 
-def _label_share(text):
+def _label_share(text: str) -> float:
     """Returns which share of the training labels is kept: 1 for "all", 0 for "none"."""
     if text in ("all", "none"):
         return float(text == "all")
     if not re.fullmatch(r"0?\.[0-9]*[1-9][0-9]*", str(text)):
-        raise UserError(f"config.labels = {text!r} is not known; give all, none or, say, 0.1.")
+        raise UserError(
+            f"labels={text!r} cannot be used; it must be all, none or a share such as 0.1."
+        )
     return float(text)
 
 
 @functools.lru_cache(maxsize=4)  # tasks that share a source decode it once
-def _load_source(name, data_dir, size, channels):
+def _load_source(name: str, data_dir: str, size: int, channels: int) -> tuple[Split, ...]:
     """Returns (train, test) of a whole source."""
-    source = _lookup(name, data_dir)
+    source = lookup(name, data_dir)
     if source.read:
         splits = [(len(i), zip(map(Image.fromarray, i), u, strict=True)) for i, u in source.read()]
     else:
@@ -215,7 +114,7 @@ def _load_source(name, data_dir, size, channels):
     return tuple(_gather(*split, source.num_classes > 0, size, channels) for split in splits)
 
 
-def _gather(n, rows, labelled, size, channels):
+def _gather(n: int, rows: Iterable[tuple], labelled: bool, size: int, channels: int) -> Split:
     """Makes a Split of `n` rows (Pillow image, label)."""
     images = np.empty((n, size, size, channels), np.uint8)
     labels = np.full(n, -1, np.int32)
@@ -226,7 +125,9 @@ def _gather(n, rows, labelled, size, channels):
     return Split(images, labels)
 
 
-def _task(spec, splits, num_classes, share, seed):
+def _task(
+    spec: TaskSpec, splits: tuple[Split, ...], num_classes: int, share: float, seed: int
+) -> Task:
     """Takes the spec's classes out of its source and hides the labels that are not to be used."""
     train, test = (_take(split, spec) for split in splits)
     if not share:
@@ -241,7 +142,7 @@ def _task(spec, splits, num_classes, share, seed):
     return Task(spec.name, train, test, classes, num_classes if classes else 0)
 
 
-def _take(split, spec):
+def _take(split: Split, spec: TaskSpec) -> Split:
     """Returns the examples of the spec's classes, in their order."""
     if spec.classes is not None:
         absent = sorted(set(spec.classes) - set(split.labels.tolist()))
@@ -254,7 +155,7 @@ def _take(split, spec):
     return split
 
 
-def _keep_share(labels, share, rng):
+def _keep_share(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
     """Replaces all but a share of each class's labels, and at least one of each, by -1."""
     kept = np.full_like(labels, -1)
     for c in np.unique(labels[labels >= 0]):
@@ -263,7 +164,7 @@ def _keep_share(labels, share, rng):
     return kept
 
 
-def stream_indices(n, count, seed, task, step):
+def stream_indices(n: int, count: int, seed: int, task: int, step: int) -> np.ndarray:
     """Returns int64 [count]: which of `n` examples step `step` of a task takes.
 
     An endless stream of freshly shuffled epochs, cut into pieces of `count`: a pure function of its
@@ -278,5 +179,5 @@ def stream_indices(n, count, seed, task, step):
 
 
 @functools.lru_cache(maxsize=32)  # joint training has every task's epoch open at once
-def _permutation(n, seed, task, epoch):
+def _permutation(n: int, seed: int, task: int, epoch: int) -> np.ndarray:
     return np.random.default_rng((seed, task, epoch)).permutation(n)

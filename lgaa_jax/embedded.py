@@ -10,10 +10,13 @@ letters  The capitals A-J (label 0 = A) in 22 fonts that Matplotlib bundles, whi
 Both return (train, test), each (images uint8 [n, h, w], labels int32 [n]); same on every call.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+Arrays = tuple[np.ndarray, np.ndarray]  # images uint8 [n, h, w], labels int32 [n]
 
 LETTERS = "ABCDEFGHIJ"
 TRAIN_FONTS = (
@@ -54,7 +57,7 @@ MARGIN = 5  # canvas pixels that stay black on every side
 MAX_SHIFT = 6  # canvas pixels
 
 
-def digits():
+def digits() -> tuple[Arrays, Arrays]:
     """Returns (train, test) of scikit-learn's digits, [n, 8, 8], its 0..16 stretched to 0..255."""
     from sklearn.datasets import load_digits
 
@@ -66,14 +69,14 @@ def digits():
     return (images[train], labels[train]), (images[test], labels[test])
 
 
-def letters():
+def letters() -> tuple[Arrays, Arrays]:
     """Returns (train, test) of the letters A-J, [n, 32, 32]; no font is in both."""
     train = _draw_fonts(TRAIN_FONTS, TRAIN_COPIES, np.random.default_rng(1))
     test = _draw_fonts(TEST_FONTS, TEST_COPIES, np.random.default_rng(2))
     return train, test
 
 
-def _draw_fonts(fonts, copies, rng):
+def _draw_fonts(fonts: Sequence[str], copies: int, rng: np.random.Generator) -> Arrays:
     """Draws every letter `copies` times in each font: (uint8 [n, 32, 32], int32 [n])."""
     images, labels = [], []
     for font in fonts:
@@ -84,7 +87,7 @@ def _draw_fonts(fonts, copies, rng):
     return np.stack(images), np.array(labels, np.int32)
 
 
-def _glyph(font, letter):
+def _glyph(font: str, letter: str) -> tuple[Image.Image, np.ndarray]:
     """Draws one letter in the middle of the canvas; returns it with half its (width, height)."""
     import matplotlib  # imported here: only the letters need it
 
@@ -97,7 +100,7 @@ def _glyph(font, letter):
     return canvas, np.array([right - left, bottom - top]) / 2
 
 
-def _warp(glyph, half, rng):
+def _warp(glyph: Image.Image, half: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Rotates, shears, scales and shifts a letter within the frame; returns uint8 [32, 32]."""
     angle, shear = rng.uniform(-0.12, 0.12), rng.uniform(-0.12, 0.12)  # radians, ratio
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

@@ -1,6 +1,6 @@
 """Evaluation: every test example once, summed under a mask and divided once on the host."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import dm_pix
 import jax
@@ -13,7 +13,9 @@ from lgaa_jax.models import Nets
 from lgaa_jax.state import TrainState
 
 
-def reconstruct(nets: Nets, state: TrainState, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+def reconstruct(
+    nets: Nets, state: TrainState, x: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """G(mean of q(z|x), argmax of q(u|x), argmax of q(d|z)): no sampling, so it is repeatable.
 
     x: [B, H, W, C] in [-1, 1] -> reconstruction [B, H, W, C], class [B] (-1 when U = 0), task [B].
@@ -63,7 +65,9 @@ def evaluate(batch_sums: Callable, state: TrainState, task: int, split: Split, s
     """
     total: dict[str, float] = {}
     for x, label, mask in padded(split, size):
-        for name, value in jax.device_get(batch_sums(state, x, label, np.int32(task), mask)).items():
+        for name, value in jax.device_get(
+            batch_sums(state, x, label, np.int32(task), mask)
+        ).items():
             total[name] = total.get(name, 0.0) + float(value)
     mean = {name: value / len(split.images) for name, value in total.items()}
     accuracy = {"accuracy": mean.pop("class")}
@@ -71,7 +75,9 @@ def evaluate(batch_sums: Callable, state: TrainState, task: int, split: Split, s
     return accuracy | mean if (split.labels >= 0).all() else mean
 
 
-def generated_grid(nets: Nets, state: TrainState, key, index: int, task: Task, rows: int) -> np.ndarray:
+def generated_grid(
+    nets: Nets, state: TrainState, key, index: int, task: Task, rows: int
+) -> np.ndarray:
     """Samples of one task, a column per class (or ten columns without classes).
 
     Returns [rows, columns, H, W, C] uint8. The codes depend on `key` and the task alone, so that
@@ -80,12 +86,14 @@ def generated_grid(nets: Nets, state: TrainState, key, index: int, task: Task, r
     classes = np.array(task.classes or [-1] * 10, np.int32)
     n = rows * len(classes)
     z = jax.random.normal(jax.random.fold_in(key, index), (n, nets.code_size))
-    x = _generate(nets, state.drawing_generator, z, np.tile(classes, rows), np.full(n, index, np.int32))
+    x = _generate(
+        nets, state.drawing_generator, z, np.tile(classes, rows), np.full(n, index, np.int32)
+    )
     return np.asarray(to_uint8(x)).reshape(rows, len(classes), *nets.image_shape)
 
 
 def reconstruction_grids(nets: Nets, state: TrainState, task: Task, rows: int):
-    """The first test images of each class and their reconstructions, [rows, columns, H, W, C] uint8."""
+    """Test images of each class and their reconstructions, both [rows, columns, H, W, C] uint8."""
     columns = [np.flatnonzero(task.test.labels == c)[:rows] for c in task.classes]
     if not columns:
         columns = np.array_split(np.arange(10 * rows) % len(task.test.images), 10)

@@ -1,7 +1,7 @@
 """Losses and divergences of the method, one value per example [B]; nothing here is averaged.
 
-Numbers of equations refer to the sections of docs/fidelity.md's table; the WGAN terms are those of
-Gulrajani et al. 2017, the KL of the code is that of Kingma and Welling 2014.
+The phases that weigh them are in phases.py and, as equations, in docs/fidelity.md. The gradient
+penalty is that of Gulrajani et al. 2017, the KL of the code that of Kingma and Welling 2014.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def gradient_penalty(
 
 
 def reconstruction(x: jax.Array, x_rec: jax.Array) -> jax.Array:
-    """Squared error SUMMED over pixels and channels, images in [-1, 1]. [B, H, W, C] twice -> [B]."""
+    """Squared error SUMMED over pixels, images in [-1, 1]. [B, H, W, C] twice -> [B]."""
     return jnp.sum(jnp.square(x - x_rec), axis=(1, 2, 3))
 
 

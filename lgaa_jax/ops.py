@@ -18,20 +18,20 @@ CHUNK_ROWS = 4096  # positions per step of `_kernel_grad`, so that its operands 
 _lax_conv = functools.partial(lax.conv_general_dilated, dimension_numbers=DIMS)
 
 
-def conv(x, w, stride=1):
+def conv(x: jax.Array, w: jax.Array, stride: int = 1) -> jax.Array:
     """Convolution of x: [B, H, W, I] with w: [K, K, I, O], K odd; stride 1 or 2."""
     _check(x, w, stride)
     return (fast_conv if jax.default_backend() == "cpu" else plain_conv)(x, w, stride)
 
 
-def conv_transpose(x, w):
+def conv_transpose(x: jax.Array, w: jax.Array) -> jax.Array:
     """Transposed convolution of stride 2: x [B, H, W, I], w [3, 3, I, O] to [B, 2H, 2W, O]."""
     if w.shape[:2] != (3, 3):
         raise ValueError(f"the kernel of a transposed convolution must be 3x3, got {w.shape}")
     return (fast_conv_transpose if jax.default_backend() == "cpu" else plain_conv_transpose)(x, w)
 
 
-def max_pool(x):
+def max_pool(x: jax.Array) -> jax.Array:
     """2x2 max pooling of stride 2. Its gradient needs no scatter; equal pixels share it."""
     b, h, w, c = x.shape
     if h % 2 or w % 2:
@@ -39,29 +39,29 @@ def max_pool(x):
     return x.reshape(b, h // 2, 2, w // 2, 2, c).max((2, 4))
 
 
-def plain_conv(x, w, stride):
+def plain_conv(x: jax.Array, w: jax.Array, stride: int) -> jax.Array:
     """`conv` by `jax.lax`."""
     return _lax_conv(x, w, (stride, stride), "SAME")
 
 
-def plain_conv_transpose(x, w):
+def plain_conv_transpose(x: jax.Array, w: jax.Array) -> jax.Array:
     """`conv_transpose` by `jax.lax`."""
     return lax.conv_transpose(x, w, (2, 2), "SAME", dimension_numbers=DIMS)
 
 
-def fast_conv(x, w, stride):
+def fast_conv(x: jax.Array, w: jax.Array, stride: int) -> jax.Array:
     """`conv` with derivatives that are fast on CPU."""
     if stride == 2 and w.shape[0] == 1:
         return _conv(x[:, ::2, ::2], w, 1)
     return _conv(x, w, stride)
 
 
-def fast_conv_transpose(x, w):
+def fast_conv_transpose(x: jax.Array, w: jax.Array) -> jax.Array:
     """`conv_transpose` as the input gradient of the convolution with the turned kernel."""
     return _input_grad(x, _turn(w), 2)
 
 
-def _check(x, w, stride):
+def _check(x: jax.Array, w: jax.Array, stride: int) -> None:
     if w.shape[0] != w.shape[1] or w.shape[0] % 2 == 0:
         raise ValueError(f"the kernel must be square and of odd size, got {w.shape}")
     if stride not in (1, 2):
@@ -70,17 +70,17 @@ def _check(x, w, stride):
         raise ValueError(f"stride 2 needs an even height and width, got {x.shape}")
 
 
-def _turn(w):
+def _turn(w: jax.Array) -> jax.Array:
     """The kernel turned half a circle, its inputs and outputs exchanged."""
     return w[::-1, ::-1].swapaxes(2, 3)
 
 
-def _pad_before(k, stride):
+def _pad_before(k: int, stride: int) -> int:
     """Padding before the first pixel; SAME puts the odd one of stride 2 after the last."""
     return (k - stride) // 2
 
 
-def _phase(k, parity):
+def _phase(k: int, parity: int) -> tuple[slice, tuple[int, int]]:
     """Taps of the turned kernel that reach pixels of this parity at stride 2, and their padding."""
     reach = parity + _pad_before(k, 2)
     first = (k - 1 - reach) % 2
@@ -88,19 +88,19 @@ def _phase(k, parity):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _conv(x, w, stride):
+def _conv(x: jax.Array, w: jax.Array, stride: int) -> jax.Array:
     return plain_conv(x, w, stride)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _input_grad(g, w, stride):
+def _input_grad(g: jax.Array, w: jax.Array, stride: int) -> jax.Array:
     """Gradient of <g, _conv(x, w)> in x. For stride 2 each parity of pixels is a convolution."""
     w = _turn(w)
     if stride == 1:
         return plain_conv(g, w, 1)
     b, h, width, _ = g.shape
 
-    def pixels(row, column):
+    def pixels(row: int, column: int) -> jax.Array:
         (rows, pad_rows), (columns, pad_columns) = (_phase(len(w), p) for p in (row, column))
         return _lax_conv(g, w[rows, columns], (1, 1), (pad_rows, pad_columns))
 
@@ -109,7 +109,7 @@ def _input_grad(g, w, stride):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _kernel_grad(x, g, k, stride):
+def _kernel_grad(x: jax.Array, g: jax.Array, k: int, stride: int) -> jax.Array:
     """Gradient of <g, _conv(x, w)> in w: a matrix product for each tap, some images at a time."""
     b, h, w, _ = g.shape
     pad = (_pad_before(k, stride), k - stride - _pad_before(k, stride))
@@ -118,7 +118,7 @@ def _kernel_grad(x, g, k, stride):
     # Sliced along the second axis, so that a batch split over devices stays split.
     x, g = (a.reshape(n, b // n, *a.shape[1:]) for a in (x, g))
 
-    def add(total, i):
+    def add(total: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
         chunk = (lax.dynamic_index_in_dim(a, i, 1, keepdims=False) for a in (x, g))
         return total + _tap_products(*chunk, k, stride, total.dtype), None
 
@@ -128,7 +128,7 @@ def _kernel_grad(x, g, k, stride):
     return total.reshape(k, k, *total.shape[1:]).astype(x.dtype)
 
 
-def _tap_products(x, g, k, stride, dtype):
+def _tap_products(x: jax.Array, g: jax.Array, k: int, stride: int, dtype: jnp.dtype) -> jax.Array:
     """[K*K, I, O]: for each tap, the sum over positions of its input times g; x is padded."""
     rows, columns = ([slice(i, i + stride * n, stride) for i in range(k)] for n in g.shape[1:3])
     taps = [x[:, row, column] for row in rows for column in columns]

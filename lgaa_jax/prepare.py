@@ -15,6 +15,8 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from absl import logging
@@ -22,12 +24,15 @@ from PIL import Image
 
 from lgaa_jax.errors import UserError
 
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
 FORMAT = "array_record"  # of TFDS's formats, one that is read without TensorFlow
 CHUNK = 2000  # rows fetched at once
 MAX_CLASSES = 100  # a set with more labels (say, one per person) is taken as unlabelled
 
 
-def find(name, data_dir):
+def find(name: str, data_dir: str) -> "tfds.core.DatasetBuilder | None":
     """Returns TFDS's builder of the set `name`, or None where neither TFDS nor data_dir has one."""
     if not re.fullmatch(r"\w+", name):  # TFDS would look for a name like a:b on the network
         return None
@@ -40,13 +45,13 @@ def find(name, data_dir):
         return None
 
 
-def is_prepared(builder):
+def is_prepared(builder: "tfds.core.DatasetBuilder") -> bool:
     """Tells whether the set lies in its folder, ready to be read."""
     with _quiet():
         return builder.is_prepared()
 
 
-def check(builder, data_dir):
+def check(builder: "tfds.core.DatasetBuilder", data_dir: str) -> None:
     """Raises UserError, with the command that helps, unless the set can be read."""
     name, folder = builder.name, builder.data_dir
     if not is_prepared(builder):
@@ -59,12 +64,12 @@ def check(builder, data_dir):
         raise UserError(
             f"data set {name!r} in {folder} is stored as {', '.join(formats)}, which cannot be read"
             f" without TensorFlow; prepare it in another folder, and name that one in "
-            f"config.data.data_dir: {command(name, 'NEW_FOLDER')}"
+            f"data.data_dir: {command(name, 'NEW_FOLDER')}"
         )
     _check_contents(builder)
 
 
-def _check_contents(builder):
+def _check_contents(builder: "tfds.core.DatasetBuilder") -> None:
     """Raises UserError unless there are a train and a test split of 8-bit images."""
     import tensorflow_datasets as tfds
 
@@ -83,7 +88,7 @@ def _check_contents(builder):
         )
 
 
-def num_classes(builder):
+def num_classes(builder: "tfds.core.DatasetBuilder") -> int:
     """Returns the number of classes of the feature `label`; 0 where it is none or has too many."""
     import tensorflow_datasets as tfds
 
@@ -92,7 +97,7 @@ def num_classes(builder):
     return count if count and count <= MAX_CLASSES else 0
 
 
-def read(builder, split):
+def read(builder: "tfds.core.DatasetBuilder", split: str) -> tuple[int, Iterator[tuple]]:
     """Returns the number of examples of a split and an iterator of (Pillow image, label)."""
     import tensorflow_datasets as tfds
 
@@ -102,21 +107,21 @@ def read(builder, split):
     return len(source), _rows(source)
 
 
-def _rows(source):
+def _rows(source: Sequence[dict]) -> Iterator[tuple[Image.Image, int | None]]:
     for start in range(0, len(source), CHUNK):
         # A list, not an array: array_record takes no NumPy integers.
         for row in source.__getitems__(list(range(start, min(start + CHUNK, len(source))))):
             yield Image.open(io.BytesIO(row["image"])), row.get("label")
 
 
-def command(name, data_dir):
+def command(name: str, data_dir: str) -> str:
     """Returns the shell command that prepares a set."""
     where = f" --data_dir={shlex.quote(data_dir)}" if data_dir else ""
     return f"pip install 'lgaa-jax[prepare]' && python -m lgaa_jax.prepare {name}{where}"
 
 
-def prepare(name, data_dir):
-    """Downloads a set and writes it as array_record; leaves one that is readable as it is."""
+def prepare(name: str, data_dir: str) -> str:
+    """Writes a set as array_record, unless it can be read already; returns the folder it is in."""
     builder = find(name, data_dir)
     if builder is None:
         raise UserError(f"TFDS has no data set {name!r}; tensorflow.org/datasets lists them.")
@@ -134,12 +139,12 @@ def prepare(name, data_dir):
     return builder.data_dir
 
 
-def _folder(data_dir):
+def _folder(data_dir: str) -> str | None:
     return os.path.expanduser(data_dir) if data_dir else None  # None: TFDS's own default
 
 
 @contextlib.contextmanager
-def _quiet():
+def _quiet() -> Iterator[None]:
     """Keeps TFDS's warnings about folders that are not there from the user, who gets a sentence."""
     level = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
@@ -149,7 +154,7 @@ def _quiet():
         logging.set_verbosity(level)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Prepares the sets named on the command line; returns the exit status."""
     parser = argparse.ArgumentParser("python -m lgaa_jax.prepare", description="Prepare TFDS sets.")
     parser.add_argument("names", nargs="+", metavar="NAME", help="a TFDS name, such as mnist")

@@ -1,4 +1,4 @@
-"""Generative replay: what the frozen generator draws of the earlier tasks, and how rows are mixed."""
+"""Generative replay: what is drawn of the earlier tasks, and how it enters a batch."""
 
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ def one_hot(index: jax.Array, size: int) -> jax.Array:
 
 
 def draw_classes(key: jax.Array, d: jax.Array, class_mask: jax.Array) -> jax.Array:
-    """One class per row, uniform over those of the row's task. d: [B]; class_mask: [N, U] -> [B]."""
+    """A class per row, uniform over those of its task. d: [B]; class_mask: [N, U] -> [B]."""
     if not class_mask.shape[1]:
         return jnp.full(d.shape, -1, jnp.int32)
     return jax.random.categorical(key, jnp.log(class_mask[d].astype(jnp.float32))).astype(jnp.int32)
@@ -76,9 +76,7 @@ def mix(nets: Nets, state: TrainState, key, batch: Batch, rows: int, class_mask,
         )
 
     mixed = jax.lax.cond(state.task > 0, draw, lambda: tail)  # task 0 has nothing to replay
-    return tuple(
-        jnp.concatenate([r[: n - rows], m]) for r, m in zip(real, mixed, strict=True)
-    )
+    return tuple(jnp.concatenate([r[: n - rows], m]) for r, m in zip(real, mixed, strict=True))
 
 
 def materialise(nets: Nets, state: TrainState, key, n: int, class_mask, label: str):

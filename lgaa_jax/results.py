@@ -34,7 +34,7 @@ class Done:
 
 
 def accuracy_matrix(rows: tuple[Row, ...], names: list[str]) -> list[list[float | None]]:
-    """R[t][i], test accuracy on task i after task t; None where not learned (or not trained) yet."""
+    """R[t][i], test accuracy on task i after task t; None where not learned yet."""
     matrix = [[row.get(name, {}).get("accuracy") for name in names] for row in rows]
     return matrix + [[None] * len(names) for _ in range(len(names) - len(rows))]
 
@@ -42,8 +42,13 @@ def accuracy_matrix(rows: tuple[Row, ...], names: list[str]) -> list[list[float 
 def summary(names: list[str], strategy: str, seed: int, done: Done) -> dict:
     """The object of results.json (design: keys that were not computed are absent)."""
     last = done.rows[-1] if done.rows else {}
-    result = {"strategy": strategy, "tasks": names, "seed": seed, "steps": done.step,
-              "seconds": round(done.seconds, 1)}
+    result = {
+        "strategy": strategy,
+        "tasks": names,
+        "seed": seed,
+        "steps": done.step,
+        "seconds": round(done.seconds, 1),
+    }
     if any("accuracy" in values for values in last.values()):
         matrix = accuracy_matrix(done.rows, names)
         trained = matrix[: len(done.rows)]
@@ -57,7 +62,7 @@ def summary(names: list[str], strategy: str, seed: int, done: Done) -> dict:
     if last:
         result["domain_accuracy"] = [last[n]["domain_accuracy"] for n in names if n in last]
         result["reconstruction"] = {
-            name: {key: values[key] for key in ("mse", "psnr", "ssim")} for name, values in last.items()
+            name: {key: values[key] for key in ("mse", "psnr", "ssim")}
+            for name, values in last.items()
         }
     return result
-

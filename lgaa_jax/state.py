@@ -42,7 +42,9 @@ def _frozen(state: TrainState) -> dict[str, Any]:
     return jax.tree.map(jnp.copy, live)
 
 
-def init_state(nets: Nets, tx: dict, phases: dict[str, tuple[str, ...]], ema: bool, key) -> TrainState:
+def init_state(
+    nets: Nets, tx: dict, phases: dict[str, tuple[str, ...]], ema: bool, key
+) -> TrainState:
     """A fresh state for task 0.
 
     tx: optimiser by phase; phases: names of the networks that each phase trains.
@@ -61,5 +63,5 @@ def init_state(nets: Nets, tx: dict, phases: dict[str, tuple[str, ...]], ema: bo
 
 
 def begin_task(state: TrainState) -> TrainState:
-    """The task change: the generator and the class model of now become the replay of what follows."""
+    """The task change: generator and class model, as they are now, become the replay."""
     return state.replace(task=state.task + 1, replay=_frozen(state))

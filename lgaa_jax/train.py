@@ -1,80 +1,21 @@
 """The driver: a loop over tasks and steps, with checkpoints, evaluation and the files of a run."""
 
 import dataclasses
-import functools
 import os
 import re
 import time
-from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from lgaa_jax import config as configuration
-from lgaa_jax import data, evaluation, models, report, results, state, steps
-from lgaa_jax.batches import Source
+from lgaa_jax import evaluation, report, results, state
 from lgaa_jax.checkpoint import Checkpoints
 from lgaa_jax.errors import UserError
+from lgaa_jax.experiment import Run, build
 
 GRID_ROWS = 8
-# Initialisation runs once: on a CPU, optimising its code would take ten times as long as running it.
-INIT_OPTIONS = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
 FREE_KEYS = ("log.", "data.data_dir")  # config keys that may change when a run is resumed
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """Everything about a run that does not change while it trains."""
-
-    config: ml_collections.ConfigDict
-    tasks: tuple[data.Task, ...]
-    nets: models.Nets
-    source: Source
-    ends: tuple[int, ...]  # step at which each task ends
-    init: Callable[[], state.TrainState]
-    train_step: Callable
-    batch_sums: Callable
-    train_key: jax.Array
-    eval_key: jax.Array
-
-    @property
-    def names(self) -> list[str]:
-        """Task names in their order."""
-        return [task.name for task in self.tasks]
-
-    def learned(self, task: int) -> range:
-        """Indices of the tasks that the model has met when `task` ends."""
-        return range(len(self.tasks) if self.config.strategy == "joint" else task + 1)
-
-
-def build(config: ml_collections.ConfigDict) -> Run:
-    """Loads the data and builds networks and step; raises UserError before anything is written."""
-    configuration.check(config)
-    tasks = data.load(config)
-    num_classes = max(task.num_classes for task in tasks)
-    nets = models.build(config, num_classes, len(tasks))
-    init_key, train_key, eval_key, pool_key = jax.random.split(jax.random.key(config.seed), 4)
-    mask = class_mask(tasks, num_classes)
-    source = Source(config, tasks, nets, mask, pool_key)
-    tx, hp = steps.optimisers(config), steps.hyper(config, source.drawn_rows())
-    init = functools.partial(
-        state.init_state, nets, tx, steps.phases(nets, hp), config.ema_decay > 0, init_key
-    )
-    return Run(
-        config=config, tasks=tasks, nets=nets, source=source, ends=source.ends(), init=jax.jit(init, compiler_options=INIT_OPTIONS),
-        train_step=jax.jit(steps.make_train_step(nets, tx, hp, mask), donate_argnums=0),
-        batch_sums=evaluation.make_batch_sums(nets), train_key=train_key, eval_key=eval_key,
-    )
-
-
-def class_mask(tasks: tuple[data.Task, ...], num_classes: int) -> jax.Array:
-    """[N, U] bool: the classes that each task has; a task without labels may use every one."""
-    mask = np.zeros((len(tasks), num_classes), bool)
-    for row, task in zip(mask, tasks, strict=True):
-        row[list(task.classes or range(num_classes))] = True
-    return jnp.asarray(mask)
 
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> state.TrainState:
@@ -99,7 +40,7 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> state.TrainState:
 
 
 def _restore(r: Run, checkpoints: Checkpoints, step: int | None):
-    """The state and the record of the checkpoint at `step` (default the last); None if there is none."""
+    """State and record of the checkpoint at `step` (default the last); None if there is none."""
     step = checkpoints.latest_step() if step is None else step
     if step is None:
         return None
@@ -186,9 +127,7 @@ def _evaluate_row(r: Run, s, task: int) -> dict[str, dict[str, float]]:
 
 def _grids(r: Run, s, index: int) -> dict[str, np.ndarray]:
     real, reconstructed = evaluation.reconstruction_grids(r.nets, s, r.tasks[index], GRID_ROWS)
-    generated = evaluation.generated_grid(
-        r.nets, s, r.eval_key, index, r.tasks[index], GRID_ROWS
-    )
+    generated = evaluation.generated_grid(r.nets, s, r.eval_key, index, r.tasks[index], GRID_ROWS)
     grids = {"real": real, "reconstructed": reconstructed, "generated": generated}
     return {kind: report.grid(images) for kind, images in grids.items()}
 
@@ -196,7 +135,9 @@ def _grids(r: Run, s, index: int) -> dict[str, np.ndarray]:
 def evaluate(config: ml_collections.ConfigDict, workdir: str, step: int | None = None) -> dict:
     """Loads a checkpoint, evaluates it, rewrites results.json and returns what it holds."""
     if not os.path.isdir(os.path.join(workdir, "checkpoints")):
-        raise UserError(f"{workdir} holds no checkpoints; train first, or name the right --workdir.")
+        raise UserError(
+            f"{workdir} holds no checkpoints; train first, or name the right --workdir."
+        )
     r = build(config)
     report.check_same_config(workdir, config, FREE_KEYS)
     with Checkpoints(workdir, config.log.keep_checkpoints, r.ends) as checkpoints:

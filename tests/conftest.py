@@ -1,6 +1,7 @@
 """Strict settings for every test, and the small system that several of them share."""
 
 import os
+import socket
 
 # Before jax is imported anywhere: two devices, so that nothing can rely on there being one.
 FLAG = "--xla_force_host_platform_device_count=2"
@@ -13,10 +14,12 @@ import numpy as np
 import pytest
 
 from configs import default
-from lgaa_jax import models, state, steps
+from lgaa_jax import models, phases, state, steps
 from lgaa_jax.replay import Batch
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Almost all of the suite's time is compilation; the program is the same, only its code is slower.
+jax.config.update("jax_disable_most_optimizations", True)
 
 NUM_CLASSES, NUM_TASKS, ROWS = 4, 3, 8
 
@@ -33,6 +36,16 @@ def key():
     return jax.random.key(0)
 
 
+@pytest.fixture
+def no_network(monkeypatch):
+    """Any attempt to connect fails the test."""
+
+    def refuse(self, address):
+        raise AssertionError(f"network access to {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
 def small_config(**changes):
     """The smoke-sized default config, with dotted keys changed."""
     c = default.get_config()
@@ -47,13 +60,13 @@ class System:
     def __init__(self, num_classes=NUM_CLASSES, **changes):
         self.config = small_config(**changes)
         self.nets = models.build(self.config, num_classes, NUM_TASKS)
-        self.hp = steps.hyper(self.config)
+        self.hp = phases.hyper(self.config, ROWS)
         self.tx = steps.optimisers(self.config)
         self.mask = jnp.ones((NUM_TASKS, num_classes), bool)
-        self.phases = steps.Phases(self.nets, self.tx, self.hp)
+        self.phases = phases.Phases(self.nets, self.tx, self.hp)
         self.step = steps.make_train_step(self.nets, self.tx, self.hp, self.mask)
 
-        names, ema = steps.phases(self.nets, self.hp), self.hp.ema_decay > 0
+        names, ema = phases.trained_networks(self.nets, self.hp), self.hp.ema_decay > 0
         # Compiled as a whole: op by op it takes half a minute.
         self.init = jax.jit(
             lambda: state.init_state(self.nets, self.tx, names, ema, jax.random.key(1))
@@ -63,7 +76,11 @@ class System:
 def make_batch(seed=0, task=0, n_real=ROWS, labelled=True):
     rng = np.random.default_rng(seed)
     x = rng.integers(0, 256, (ROWS, 16, 16, 1), np.uint8)
-    u = rng.integers(0, NUM_CLASSES, ROWS).astype(np.int32) if labelled else np.full(ROWS, -1, np.int32)
+    u = (
+        rng.integers(0, NUM_CLASSES, ROWS).astype(np.int32)
+        if labelled
+        else np.full(ROWS, -1, np.int32)
+    )
     return Batch(x, u, np.full(ROWS, task, np.int32), np.int32(n_real))
 
 
@@ -72,6 +89,6 @@ def assert_equal(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
 
-def moved(a, b):
-    """Whether every array of two trees differs somewhere."""
-    return all(jax.tree.leaves(jax.tree.map(lambda p, q: bool((p != q).any()), a, b)))
+def same(a, b):
+    """Whether two trees agree bit for bit."""
+    return all(jax.tree.leaves(jax.tree.map(lambda p, q: bool((p == q).all()), a, b)))

@@ -44,7 +44,9 @@ def test_kl_uniform_lies_between_zero_and_log_k():
 def test_cross_entropy_agrees_with_numpy_and_skips_rows_without_a_label():
     target = np.array([0, 4, -1, 2], np.int32)
     expected = -np.log(softmax(LOGITS))[np.arange(4), target] * (target >= 0)
-    np.testing.assert_allclose(losses.cross_entropy(LOGITS, jnp.asarray(target)), expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        losses.cross_entropy(LOGITS, jnp.asarray(target)), expected, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e4])
@@ -57,7 +59,9 @@ def test_gradients_of_the_discrete_losses_are_finite_at_extreme_logits(scale):
 
 def test_kl_normal_gradient_is_finite_for_a_vanishing_deviation():
     std = jnp.full((2, 3), 1e-12)
-    assert np.isfinite(jax.grad(lambda s: jnp.sum(losses.kl_normal(jnp.zeros((2, 3)), s)))(std)).all()
+    assert np.isfinite(
+        jax.grad(lambda s: jnp.sum(losses.kl_normal(jnp.zeros((2, 3)), s)))(std)
+    ).all()
 
 
 def test_gradient_penalty_of_a_linear_critic_is_known(key):

@@ -23,8 +23,16 @@ def count(tree):
 
 def test_paper32_has_the_parameter_counts_of_the_published_networks():
     """Published: Z = 200, a plain affine for batch norm, ten classes, two tasks."""
-    nets = make(model="paper32", **{"data.size": 32, "data.channels": 3, "net.width": 0,
-                                    "net.code_size": 200, "net.norm": "affine"})
+    nets = make(
+        model="paper32",
+        **{
+            "data.size": 32,
+            "data.channels": 3,
+            "net.width": 0,
+            "net.code_size": 200,
+            "net.norm": "affine",
+        },
+    )
     params = jax.eval_shape(nets.init, jax.random.key(0))
     assert {name: count(tree) for name, tree in params.items()} == {
         "generator": 5_859_587,
@@ -35,61 +43,72 @@ def test_paper32_has_the_parameter_counts_of_the_published_networks():
     }
 
 
-@pytest.mark.parametrize(("size", "channels"), [(16, 1), (16, 3), (32, 1), (32, 3)])
-@pytest.mark.parametrize("norm", ["group", "affine"])
-def test_small_maps_every_allowed_image_form(key, size, channels, norm):
-    nets = make(**{"data.size": size, "data.channels": channels, "net.norm": norm})
-    params = nets.init(key)
-    x = jax.random.uniform(key, (3, size, size, channels), minval=-1.0)
+def outputs(nets, params, x):
+    """Every network applied once."""
     mean, std = nets.encoder.apply({"params": params["encoder"]}, x)
-    assert mean.shape == std.shape == (3, 12)
-    assert (std > 0).all()
-    u, d = jax.nn.one_hot(jnp.arange(3), 10), jax.nn.one_hot(jnp.arange(3) % 2, 2)
-    y = nets.generator.apply({"params": params["generator"]}, mean, u, d)
-    assert y.shape == x.shape
-    assert np.abs(y).max() <= 1
-    assert nets.critic.apply({"params": params["critic"]}, x).shape == (3,)
-    assert nets.class_model.apply({"params": params["class"]}, x).shape == (3, 10)
-    assert nets.domain.apply({"params": params["domain"]}, mean).shape == (3, 2)
+    rows = jnp.arange(len(x))
+    codes = jax.nn.one_hot(rows, nets.num_classes), jax.nn.one_hot(rows % 2, 2)
+    return {
+        "std": std,
+        "domain": nets.domain.apply({"params": params["domain"]}, mean),
+        "image": nets.generator.apply({"params": params["generator"]}, mean, *codes),
+        "score": nets.critic.apply({"params": params["critic"]}, x),
+        "class": nets.class_model.apply({"params": params["class"]}, x),
+    }
+
+
+@pytest.mark.parametrize(("size", "channels"), [(16, 1), (16, 3), (32, 1), (32, 3)])
+def test_small_maps_every_allowed_image_form(key, size, channels):
+    nets = make(**{"data.size": size, "data.channels": channels})
+    x = jax.ShapeDtypeStruct((3, size, size, channels), jnp.float32)
+    got = jax.eval_shape(lambda k, y: outputs(nets, nets.init(k), y), key, x)
+    assert {name: y.shape for name, y in got.items()} == {
+        "std": (3, 12),
+        "domain": (3, 2),
+        "image": x.shape,
+        "score": (3,),
+        "class": (3, 10),
+    }
 
 
 @pytest.mark.parametrize("norm", ["group", "affine"])
 def test_a_row_does_not_depend_on_the_other_rows_of_its_batch(key, norm):
     nets = make(**{"net.norm": norm})
-    params = nets.init(key)
+    params = jax.jit(nets.init)(key)
     x = jax.random.uniform(key, (4, 16, 16, 1), minval=-1.0)
-    for name in ("encoder", "critic"):
-        apply = getattr(nets, name).apply
-        whole = jax.tree.leaves(apply({"params": params[name]}, x))
-        alone = jax.tree.leaves(apply({"params": params[name]}, x[:1]))
-        for a, b in zip(whole, alone, strict=True):
-            np.testing.assert_allclose(a[:1], b, atol=1e-6)
+    apply = jax.jit(lambda y: outputs(nets, params, y))
+    whole, others_changed = apply(x), apply(x.at[1:].multiply(-1.0))
+    for name, y in whole.items():
+        np.testing.assert_allclose(y[:1], others_changed[name][:1], atol=1e-6)
+        assert (np.asarray(y[1:]) != np.asarray(others_changed[name][1:])).any()
+    assert (whole["std"] > 0).all()
+    assert np.abs(whole["image"]).max() <= 1
 
 
 def test_the_generator_reads_all_three_codes(key):
     nets = make()
-    params = nets.init(key)["generator"]
+    params = jax.jit(nets.init)(key)["generator"]
     z, u, d = jnp.ones((1, 12)), jnp.zeros((1, 10)), jnp.zeros((1, 2))
 
     def pixels(z, u, d):
         return nets.generator.apply({"params": params}, z, u, d).sum()
 
-    for gradient in jax.grad(pixels, argnums=(0, 1, 2))(z, u, d):
+    for gradient in jax.jit(jax.grad(pixels, argnums=(0, 1, 2)))(z, u, d):
         assert (np.abs(gradient) > 0).all()
 
 
 def test_without_classes_there_is_no_class_model(key):
     nets = make(num_classes=0)
-    params = nets.init(key)
+    params = jax.eval_shape(nets.init, key)
     assert nets.class_model is None
     assert "class" not in params
-    z, u, d = jnp.ones((2, 12)), jnp.zeros((2, 0)), jnp.zeros((2, 2))
-    assert nets.generator.apply({"params": params["generator"]}, z, u, d).shape == (2, 16, 16, 1)
+    first = params["generator"]["Dense_0"]["kernel"]
+    assert first.shape[0] == nets.code_size + nets.num_tasks
 
 
 def test_dropout_acts_in_training_only(key):
     nets = make()
-    variables = {"params": nets.init(key)["class"]}
+    variables = {"params": jax.jit(nets.init)(key)["class"]}
     x = jax.random.uniform(key, (3, 16, 16, 1), minval=-1.0)
     still = [nets.class_model.apply(variables, x) for _ in range(2)]
     np.testing.assert_array_equal(*still)
@@ -101,7 +120,7 @@ def test_dropout_acts_in_training_only(key):
 
 
 def test_initial_weights_are_normal_with_deviation_002_and_biases_zero(key):
-    params = make(**{"net.width": 16}).init(key)["encoder"]
+    params = jax.jit(make(**{"net.width": 16}).init)(key)["encoder"]
     kernel = params["Trunk_0"]["Conv_3"]["kernel"]
     np.testing.assert_allclose(np.std(kernel), 0.02, rtol=0.05)
     assert not params["Trunk_0"]["Conv_3"]["bias"].any()

@@ -1,5 +1,7 @@
 """Replay draws learned tasks and their classes only, is repeatable, and is mixed in by index."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +24,7 @@ def s(system):
 
 def test_task_zero_gets_no_replay(system, s, key):
     batch = make_batch(n_real=3)
-    x, u, d = replay.mix(system.nets, s, key, batch, system.mask, "model")
+    x, u, d = replay.mix(system.nets, s, key, batch, 5, system.mask, "model")
     np.testing.assert_array_equal(x, to_unit(batch.x))
     np.testing.assert_array_equal(u, batch.u)
     np.testing.assert_array_equal(d, batch.d)
@@ -30,7 +32,9 @@ def test_task_zero_gets_no_replay(system, s, key):
 
 def test_later_tasks_keep_their_real_rows_and_replay_the_rest(system, s, key):
     batch = make_batch(task=2, n_real=3)
-    x, u, d = replay.mix(system.nets, s.replace(task=jnp.int32(2)), key, batch, system.mask, "drawn")
+    x, u, d = replay.mix(
+        system.nets, s.replace(task=jnp.int32(2)), key, batch, 6, system.mask, "drawn"
+    )
     np.testing.assert_array_equal(x[:3], to_unit(batch.x[:3]))
     np.testing.assert_array_equal(u[:3], batch.u[:3])
     assert (d[:3] == 2).all()
@@ -44,6 +48,15 @@ def test_replay_covers_the_earlier_tasks_and_only_their_classes_evenly(system, s
     pairs, counts = np.unique(np.stack([d, u]), axis=1, return_counts=True)
     assert pairs.T.tolist() == [[0, 0], [0, 1], [1, 2], [1, 3]]
     np.testing.assert_allclose(counts / 2000, 0.25, atol=0.04)
+
+
+def test_the_codes_of_replay_are_standard_normal(key, monkeypatch):
+    monkeypatch.setattr(replay, "generate", lambda nets, generator, z, u, d: z)
+    nets, mask = types.SimpleNamespace(code_size=16, class_model=None), jnp.ones((2, 4), bool)
+    z, _, _ = replay.sample(nets, {"generator": {}}, key, jnp.int32(1), 1000, mask, "drawn")
+    np.testing.assert_allclose(z.mean(), 0.0, atol=0.03)  # four standard errors or more
+    np.testing.assert_allclose(jnp.square(z).mean(), 1.0, atol=0.05)
+    assert np.mean(np.abs(z) > 1) == pytest.approx(0.317, abs=0.02)  # uniform in (-1, 1) has none
 
 
 def test_the_models_label_is_the_deterministic_argmax_of_the_frozen_class_model(system, s, key):
@@ -61,7 +74,7 @@ def test_replay_depends_on_the_frozen_parameters_and_not_on_the_live_ones(system
     other = s.replace(params=jax.tree.map(lambda p: p + 1.0, s.params), task=jnp.int32(1))
     batch = make_batch(n_real=2)
     mixed = [
-        replay.mix(system.nets, t, key, batch, system.mask, "model")
+        replay.mix(system.nets, t, key, batch, 6, system.mask, "model")
         for t in (s.replace(task=jnp.int32(1)), other)
     ]
     assert_equal(*mixed)
@@ -69,7 +82,9 @@ def test_replay_depends_on_the_frozen_parameters_and_not_on_the_live_ones(system
 
 def test_a_materialised_pool_is_repeatable_and_of_earlier_tasks(system, s, key):
     pools = [
-        replay.materialise(system.nets, s.replace(task=jnp.int32(2)), key, 300, system.mask, "drawn")
+        replay.materialise(
+            system.nets, s.replace(task=jnp.int32(2)), key, 300, system.mask, "drawn"
+        )
         for _ in range(2)
     ]
     assert_equal(*pools)

@@ -1,11 +1,11 @@
-"""What each phase trains and leaves alone, its objective computed another way, and the whole step."""
+"""What each phase trains and leaves alone, its objective computed another way, and the step."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import NUM_CLASSES, ROWS, System, assert_equal, make_batch, moved
+from conftest import NUM_CLASSES, ROWS, System, assert_equal, make_batch, same
 
 from lgaa_jax import losses, state, steps
 
@@ -64,25 +64,27 @@ def inputs(system):
         ("inference", {"class", "domain"}),
     ],
 )
-def test_a_phase_trains_its_networks_and_leaves_all_else_bit_identical(system, inputs, phase, trains):
+def test_a_phase_trains_its_networks_and_leaves_all_else_bit_identical(
+    system, inputs, phase, trains
+):
     before = inputs.state
     after = inputs.run(system, phase)[0]
     for name in NETWORKS - trains:
         assert_equal(before.params[name], after.params[name])
     for name in trains:
-        assert moved(before.params[name], after.params[name]), name
+        assert not same(before.params[name], after.params[name]), name
     for other in set(before.opt) - {phase}:
         assert_equal(before.opt[other], after.opt[other])
     assert_equal(before.replay, after.replay)
     assert_equal(before.ema, after.ema)
 
 
-def test_joint_inference_lets_the_autoencoder_train_the_inference_models(inputs):
+def test_joint_inference_lets_the_autoencoder_train_the_inference_models():
     system = System(**{"loss.joint_inference": True})
+    inputs = Inputs(system)
     after, metrics, _ = inputs.run(system, "autoencoder")
-    s = inputs.state
-    assert moved(s.params["class"], after.params["class"])
-    assert moved(s.params["domain"], after.params["domain"])
+    for name in ("class", "domain"):
+        assert not same(inputs.state.params[name], after.params[name])
     assert "kl/u" in metrics
 
 
@@ -122,7 +124,9 @@ def test_the_pulled_back_generator_gradient_is_the_gradient_of_the_whole_objecti
     after, _ = inputs.run(system, "generator")
     jax.tree.map(
         lambda g, old, new: np.testing.assert_allclose(old - new, g, rtol=1e-2, atol=1e-6),
-        expected(params["generator"]), params["generator"], after.params["generator"],
+        expected(params["generator"]),
+        params["generator"],
+        after.params["generator"],
     )
 
 
@@ -150,6 +154,18 @@ def test_rows_without_a_label_do_not_train_the_class_model(system):
     inputs.u = inputs.u.at[0].set(2)
     _, metrics = inputs.run(system, "inference")
     np.testing.assert_allclose(metrics["loss/class"], np.log(NUM_CLASSES), rtol=0.05)
+
+
+def test_fakes_come_from_standard_normal_codes_and_their_rows_classes(system, monkeypatch, key):
+    """The generator is replaced by one that shows its inputs."""
+    monkeypatch.setattr(steps.replay, "generate", lambda nets, params, z, u, d: params * z)
+    u = jnp.tile(jnp.array([-1, 2]), 1000)
+    d = jnp.zeros(2000, jnp.int32)
+    mask = jnp.array([[1, 1, 0, 0]], bool)
+    z, _, u_fake = steps.draw_fake(system.nets, jnp.float32(1.0), key, u, d, mask)
+    np.testing.assert_allclose([z.mean(), z.std()], [0.0, 1.0], atol=0.01)
+    assert (u_fake[1::2] == 2).all()
+    assert set(u_fake[::2].tolist()) == {0, 1}
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +200,9 @@ def test_begin_task_freezes_the_averaged_generator_in_buffers_of_its_own(system,
     assert_equal(frozen.replay, {"generator": s.ema, "class": s.params["class"]})
     taken = jax.tree.leaves(frozen.params) + jax.tree.leaves(frozen.ema)
     pointers = {leaf.unsafe_buffer_pointer() for leaf in taken}
-    assert pointers.isdisjoint(l.unsafe_buffer_pointer() for l in jax.tree.leaves(frozen.replay))
+    assert pointers.isdisjoint(
+        leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(frozen.replay)
+    )
     without = state.begin_task(s.replace(ema={}))
     assert_equal(without.replay["generator"], s.params["generator"])
 
@@ -195,43 +213,45 @@ def test_the_same_step_is_the_same_and_another_step_is_not(system, jitted):
     again, _ = step(s, jax.random.key(7), make_batch())
     assert_equal(first, again)
     later, _ = step(s.replace(step=s.step + 1), jax.random.key(7), make_batch())
-    assert moved(first.params["critic"], later.params["critic"])
+    assert not same(first.params["critic"], later.params["critic"])
 
 
 def test_the_average_follows_its_recursion(system):
     s = system.init()
-    s = s.replace(step=jnp.int32(90), params={**s.params, "generator": jax.tree.map(
-        lambda p: p + 1.0, s.params["generator"])})
+    s = s.replace(
+        step=jnp.int32(90),
+        params={**s.params, "generator": jax.tree.map(lambda p: p + 1.0, s.params["generator"])},
+    )
     for decay, rate in ((0.998, 1 - 91 / 100), (0.5, 0.5)):
         averaged = steps.update_ema(s, decay).ema
         jax.tree.map(
             lambda a, e, r=rate: np.testing.assert_allclose(a, e + r, rtol=1e-5, atol=1e-5),
-            averaged, s.ema,
+            averaged,
+            s.ema,
         )
     assert steps.update_ema(s.replace(ema={}), 0.9).ema == {}
 
 
-def test_without_classes_a_step_trains_everything_else(key):
-    system = System(num_classes=0)
+def test_a_step_without_classes_with_two_critic_updates_and_without_an_average(key):
+    system = System(num_classes=0, **{"loss.n_critic": 2, "ema_decay": 0.0})
     s = system.init()
     after, metrics = jax.jit(system.step)(s, key, make_batch(labelled=False))
     assert set(after.params) == NETWORKS - {"class"}
-    assert moved(s.params["domain"], after.params["domain"])
+    assert not any(same(s.params[name], after.params[name]) for name in after.params)
     assert "train/loss/class" not in metrics
-
-
-def test_n_critic_counts_the_updates(key):
-    system = System(**{"loss.n_critic": 2, "ema_decay": 0.0})
-    after, _ = jax.jit(system.step)(system.init(), key, make_batch())
+    assert after.ema == {}
     counts = {phase: int(opt[0].count) for phase, opt in after.opt.items()}
     assert counts == {"critic": 2, "generator": 1, "autoencoder": 1, "inference": 1}
 
 
-def test_each_optimiser_setting_reaches_its_phase(key):
-    """A learning rate of (almost) zero stops that phase's networks, whatever the others do."""
+def test_each_optimiser_setting_reaches_its_phase():
+    """A vanishing learning rate stops the networks of that phase."""
     tiny = {"name": "rmsprop", "learning_rate": 1e-30, "b1": 0.0, "b2": 0.9}
     system = System(**{f"optim.critic.{k}": v for k, v in tiny.items()})
-    s = system.init()
-    after, _ = jax.jit(system.step)(s, key, make_batch())
-    assert_equal(s.params["critic"], after.params["critic"])
-    assert moved(s.params["encoder"], after.params["encoder"])
+    inputs = Inputs(system)
+    after, _ = inputs.run(system, "critic")
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-20),
+        inputs.state.params["critic"],
+        after.params["critic"],
+    )

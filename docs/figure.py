@@ -1,0 +1,46 @@
+"""Puts the grids of a run's last task change side by side, with captions, as one PNG.
+
+python docs/figure.py runs/quickstart docs/quickstart.png [ROWS]
+"""
+
+import pathlib
+import sys
+
+import matplotlib
+from PIL import Image, ImageDraw, ImageFont
+
+KINDS = ("real", "reconstructed", "generated")
+CAPTION, MARGIN, LINE = 30, 12, 34  # pixels; LINE: height of a row of 32-pixel cells
+
+
+def caption_font() -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which Matplotlib brings along."""
+    return ImageFont.truetype(
+        str(pathlib.Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf")), 17
+    )
+
+
+def figure(run: pathlib.Path, rows: int) -> Image.Image:
+    """A row of pictures per task, a column per kind; `rows` lines of each grid."""
+    folder = sorted(run.glob("images/*_after_*"), key=lambda p: int(p.name.split("_")[0]))[-1]
+    tasks = [path.name.removesuffix("_real.png") for path in sorted(folder.glob("*_real.png"))]
+    grids = {(t, k): Image.open(folder / f"{t}_{k}.png").convert("L") for t in tasks for k in KINDS}
+    width = max(grid.width for grid in grids.values())
+    height = rows * LINE + 2
+    page = Image.new(
+        "L",
+        (len(KINDS) * (width + MARGIN) + MARGIN, len(tasks) * (height + CAPTION + MARGIN) + MARGIN),
+        255,
+    )
+    draw = ImageDraw.Draw(page)
+    for y, task in enumerate(tasks):
+        for x, kind in enumerate(KINDS):
+            left, top = MARGIN + x * (width + MARGIN), MARGIN + y * (height + CAPTION + MARGIN)
+            draw.text((left, top), f"{task}, {kind}", fill=0, font=caption_font())
+            page.paste(grids[task, kind].crop((0, 0, width, height)), (left, top + CAPTION))
+    return page
+
+
+if __name__ == "__main__":
+    source, target, *rest = sys.argv[1:]
+    figure(pathlib.Path(source), int(rest[0]) if rest else 5).save(target, optimize=True)

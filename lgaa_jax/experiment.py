@@ -1,0 +1,81 @@
+"""What a run is made of, built from its config before anything is written."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from lgaa_jax import config as configuration
+from lgaa_jax import data, evaluation, models, phases, state, steps
+from lgaa_jax.batches import Source
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Everything about a run that does not change while it trains."""
+
+    config: ml_collections.ConfigDict
+    tasks: tuple[data.Task, ...]
+    nets: models.Nets
+    source: Source
+    ends: tuple[int, ...]  # step at which each task ends
+    init: Callable[[], state.TrainState]
+    train_step: Callable
+    batch_sums: Callable
+    train_key: jax.Array
+    eval_key: jax.Array
+
+    @property
+    def names(self) -> list[str]:
+        """Task names in their order."""
+        return [task.name for task in self.tasks]
+
+    def learned(self, task: int) -> range:
+        """Indices of the tasks that the model has met when `task` ends."""
+        return range(len(self.tasks) if self.config.strategy == "joint" else task + 1)
+
+
+def build(config: ml_collections.ConfigDict) -> Run:
+    """Loads the data and builds networks and step; raises UserError before anything is written."""
+    configuration.check(config)
+    tasks = data.load(config)
+    num_classes = max(task.num_classes for task in tasks)
+    nets = models.build(config, num_classes, len(tasks))
+    init_key, train_key, eval_key, pool_key = jax.random.split(jax.random.key(config.seed), 4)
+    mask = class_mask(tasks, num_classes)
+    source = Source(config, tasks, nets, mask, pool_key)
+    tx, hp = steps.optimisers(config), phases.hyper(config, source.drawn_rows())
+    init = functools.partial(
+        state.init_state,
+        nets,
+        tx,
+        phases.trained_networks(nets, hp),
+        config.ema_decay > 0,
+        init_key,
+    )
+    # Initialisation runs once: on a CPU, to optimise its code takes far longer than to run it.
+    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    return Run(
+        config=config,
+        tasks=tasks,
+        nets=nets,
+        source=source,
+        ends=source.ends(),
+        init=jax.jit(init, compiler_options=options),
+        train_step=jax.jit(steps.make_train_step(nets, tx, hp, mask), donate_argnums=0),
+        batch_sums=evaluation.make_batch_sums(nets),
+        train_key=train_key,
+        eval_key=eval_key,
+    )
+
+
+def class_mask(tasks: tuple[data.Task, ...], num_classes: int) -> jax.Array:
+    """[N, U] bool: the classes that each task has; a task without labels may use every one."""
+    mask = np.zeros((len(tasks), num_classes), bool)
+    for row, task in zip(mask, tasks, strict=True):
+        row[list(task.classes or range(num_classes))] = True
+    return jnp.asarray(mask)

@@ -1,0 +1,86 @@
+"""Building blocks of the networks: convolutions, normalisation and the shared trunk."""
+
+import math
+
+import flax.linen as nn
+import jax
+
+from lgaa_jax import ops
+
+WEIGHT_INIT = nn.initializers.normal(0.02)
+CONV_STAGES = 4  # stride-2 convolutions of the encoder and the critic
+GROUP_CHANNELS = 8  # channels that share one mean and variance under group norm
+
+
+class Conv(nn.Module):
+    """SAME convolution with a square kernel; see `ops.conv`."""
+
+    features: int
+    kernel: int = 3
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> [B, H / stride, W / stride, features]."""
+        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        kernel = self.param("kernel", WEIGHT_INIT, shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return ops.conv(x, kernel, self.stride) + bias[None, None, None]
+
+
+class ConvUp(nn.Module):
+    """3x3 transposed convolution of stride 2; see `ops.conv_transpose`."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> [B, 2H, 2W, features]."""
+        kernel = self.param("kernel", WEIGHT_INIT, (3, 3, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return ops.conv_transpose(x, kernel) + bias[None, None, None]
+
+
+class Affine(nn.Module):
+    """A scale and a shift per channel: what the published "batch norm" computes."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> the same shape."""
+        scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
+        return x * scale[None, None, None] + bias[None, None, None]
+
+
+def normalisation(kind: str, channels: int) -> nn.Module:
+    """Per-example normalisation; batch statistics would leak between real and replayed rows."""
+    if kind == "affine":
+        return Affine()
+    return nn.GroupNorm(num_groups=math.gcd(channels, max(1, channels // GROUP_CHANNELS)))
+
+
+def dense(features: int) -> nn.Dense:
+    """A dense layer with the published initialisation."""
+    return nn.Dense(features, kernel_init=WEIGHT_INIT)
+
+
+def leaky_relu(x: jax.Array) -> jax.Array:
+    """Leaky ReLU of slope 0.2."""
+    return nn.leaky_relu(x, 0.2)
+
+
+class Trunk(nn.Module):
+    """Four stride-2 convolutions and a dense layer: the body of encoder and critic."""
+
+    width: int
+    norm: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> [B, 16 width]."""
+        for stage in range(CONV_STAGES):
+            features = self.width * 2**stage
+            x = Conv(features, stride=2)(x)
+            x = leaky_relu(normalisation(self.norm, features)(x))
+        x = x.reshape(x.shape[0], -1)
+        return leaky_relu(dense(16 * self.width)(x))

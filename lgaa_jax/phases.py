@@ -1,0 +1,160 @@
+"""The four phases of a training step, each `state -> state` (docs/fidelity.md, the equations)."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+
+from lgaa_jax import losses
+from lgaa_jax.models import Nets
+from lgaa_jax.state import TrainState
+
+Metrics = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Hyper:
+    """The constants of a step, read from the config once."""
+
+    gp: float
+    info: float
+    beta: float
+    beta_u: float
+    beta_d: float
+    temperature: float
+    joint_inference: bool
+    n_critic: int
+    ema_decay: float
+    replay_rows: int  # most rows of a batch that replay fills; 0: the batch comes complete
+    replay_label: str
+
+
+def hyper(config: ml_collections.ConfigDict, replay_rows: int) -> Hyper:
+    """The constants of a step from `config`; `replay_rows` as `batches.Source` counts them."""
+    return Hyper(
+        **config.loss,
+        ema_decay=config.ema_decay,
+        replay_rows=replay_rows,
+        replay_label=config.replay.label,
+    )
+
+
+def trained_networks(nets: Nets, hp: Hyper) -> dict[str, tuple[str, ...]]:
+    """The networks that each phase trains."""
+    inferred = ("domain",) if nets.class_model is None else ("class", "domain")
+    return {
+        "critic": ("critic",),
+        "generator": ("generator",),
+        "autoencoder": ("encoder", "generator") + (inferred if hp.joint_inference else ()),
+        "inference": inferred,
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Phases:
+    """The four phases over fixed networks, optimisers and constants; holds no arrays that train."""
+
+    nets: Nets
+    tx: dict[str, optax.GradientTransformation]
+    hp: Hyper
+
+    def _apply(self, network: str, params: dict, *args, **kwargs):
+        module = {"class": self.nets.class_model}.get(network) or getattr(self.nets, network)
+        return module.apply({"params": params[network]}, *args, **kwargs)
+
+    def _descend(self, state: TrainState, phase: str, grads: dict) -> TrainState:
+        """One optimiser update of the networks in `grads`."""
+        own = {name: state.params[name] for name in grads}
+        updates, opt = self.tx[phase].update(grads, state.opt[phase], own)
+        params = {**state.params, **optax.apply_updates(own, updates)}
+        return state.replace(params=params, opt={**state.opt, phase: opt})
+
+    def _own(self, state: TrainState, phase: str) -> dict:
+        return {name: state.params[name] for name in trained_networks(self.nets, self.hp)[phase]}
+
+    def critic(self, state: TrainState, key, x, fake) -> tuple[TrainState, Metrics]:
+        """Phase 1: mean D(fake) - mean D(x) + lambda_gp * gradient penalty."""
+
+        def objective(own):
+            def score(images):
+                return self._apply("critic", own, images)
+
+            # One forward over both sets is one larger convolution instead of two small ones.
+            fake_score, real_score = jnp.split(score(jnp.concatenate([fake, x])), 2)
+            distance = jnp.mean(real_score) - jnp.mean(fake_score)
+            penalty = jnp.mean(losses.gradient_penalty(score, x, fake, key))
+            loss = self.hp.gp * penalty - distance
+            return loss, {"loss/critic": loss, "wasserstein": distance, "gradient_penalty": penalty}
+
+        grads, metrics = jax.grad(objective, has_aux=True)(self._own(state, "critic"))
+        return self._descend(state, "critic", grads), metrics
+
+    def generator(self, state: TrainState, fake, pullback, u, d) -> tuple[TrainState, Metrics]:
+        """Phase 2: -mean D(G) + lambda_info * [CE(q(u|G), u) + CE(q(d|z'), d)], z' encoded from G.
+
+        fake, pullback: G(z, u, d) and its vector-Jacobian product at the present parameters.
+        """
+
+        def objective(images):
+            adversarial = -jnp.mean(self._apply("critic", state.params, images))
+            code, _ = self._apply("encoder", state.params, images)
+            info = jnp.mean(losses.cross_entropy(self._apply("domain", state.params, code), d))
+            metrics = {"loss/generator": adversarial, "info/domain": info}
+            if self.nets.class_model is not None:
+                logits = self._apply("class", state.params, images)
+                metrics["info/class"] = jnp.mean(losses.cross_entropy(logits, u))
+                info += metrics["info/class"]
+            return adversarial + self.hp.info * info, metrics
+
+        grad_images, metrics = jax.grad(objective, has_aux=True)(fake)
+        (grads,) = pullback(grad_images)
+        return self._descend(state, "generator", {"generator": grads}), metrics
+
+    def autoencoder(self, state: TrainState, key, x) -> tuple[TrainState, Metrics, jax.Array]:
+        """Phase 3: |x - G(z~, u~, d~)|^2 + beta KL_z [+ beta_u KL_u] + beta_d KL_d, row mean.
+
+        Also returns z~ [B, Z], for phase 4.
+        """
+        key_z, key_u, key_d = jax.random.split(key, 3)
+        hp = self.hp
+
+        def objective(own):
+            params = {**state.params, **own}
+            mean, std = self._apply("encoder", params, x)
+            z = mean + std * jax.random.normal(key_z, mean.shape)
+            logits_d = self._apply("domain", params, z)
+            d = losses.gumbel_softmax(key_d, logits_d, hp.temperature)
+            u = jnp.zeros((x.shape[0], 0))
+            kl = {"z": losses.kl_normal(mean, std), "d": losses.kl_uniform(logits_d)}
+            weight = {"z": hp.beta, "d": hp.beta_d}
+            if self.nets.class_model is not None:
+                logits_u = self._apply("class", params, x)
+                u = losses.gumbel_softmax(key_u, logits_u, hp.temperature)
+                if hp.joint_inference:
+                    kl["u"], weight["u"] = losses.kl_uniform(logits_u), hp.beta_u
+            x_rec = self._apply("generator", params, z, u, d)
+            terms = {f"kl/{name}": jnp.mean(value) for name, value in kl.items()}
+            error = jnp.mean(losses.reconstruction(x, x_rec))
+            loss = error + sum(weight[name] * terms[f"kl/{name}"] for name in weight)
+            return loss, ({"loss/autoencoder": loss, "loss/reconstruction": error, **terms}, z)
+
+        grads, (metrics, z) = jax.grad(objective, has_aux=True)(self._own(state, "autoencoder"))
+        return self._descend(state, "autoencoder", grads), metrics, z
+
+    def inference(self, state: TrainState, key, x, u, d, z) -> tuple[TrainState, Metrics]:
+        """Phase 4: CE(q(u|x), u) over the rows that carry a label, plus CE(q(d|z~), d)."""
+        labelled = jnp.maximum(jnp.sum(u >= 0), 1).astype(jnp.float32)
+
+        def objective(own):
+            loss = jnp.mean(losses.cross_entropy(self._apply("domain", own, z), d))
+            metrics = {"loss/domain": loss}
+            if self.nets.class_model is not None:
+                logits = self._apply("class", own, x, train=True, rngs={"dropout": key})
+                metrics["loss/class"] = jnp.sum(losses.cross_entropy(logits, u)) / labelled
+                loss += metrics["loss/class"]
+            return loss, metrics
+
+        grads, metrics = jax.grad(objective, has_aux=True)(self._own(state, "inference"))
+        return self._descend(state, "inference", grads), metrics

@@ -1,0 +1,114 @@
+"""What `config.tasks` may name: the sources of images, and the text that picks tasks from them.
+
+Labels: a TFDS set outside `SOURCES` has those of its ClassLabel feature `label`, if that counts at
+most 100. Omniglot is unlabelled because its train and test splits share no character, CelebA
+because it has no class label.
+"""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Callable
+
+from lgaa_jax import embedded, prepare
+from lgaa_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where a task's images come from."""
+
+    num_classes: int  # 0: unlabelled
+    # Returns (train, test); None: a TFDS set.
+    read: Callable[[], tuple[embedded.Arrays, embedded.Arrays]] | None = None
+
+
+SOURCES = {
+    "digits": Source(10, embedded.digits),
+    "letters": Source(10, embedded.letters),
+    "mnist": Source(10),
+    "fashion_mnist": Source(10),
+    "svhn_cropped": Source(10),
+    "cifar10": Source(10),
+    "omniglot": Source(0),
+    "celeb_a": Source(0),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskSpec:
+    """One element of `config.tasks`."""
+
+    name: str  # as written, without spaces
+    source: str
+    classes: tuple[int, ...] | None  # ascending; None: all
+
+
+def parse_tasks(text: str, data_dir: str = "") -> tuple[TaskSpec, ...]:
+    """Reads `config.tasks`, such as "mnist[0-4],letters"."""
+    parts = [part.strip() for part in re.split(r",(?![^\[]*\])", text)]
+    if "" in parts:
+        raise UserError(f"tasks={text!r} has an empty task; write it like 'digits,letters'.")
+    specs = tuple(_parse_task(part, data_dir) for part in parts)
+    for i, spec in enumerate(specs):
+        if (spec.source, spec.classes) in [(s.source, s.classes) for s in specs[:i]]:
+            raise UserError(f"tasks={text!r} has the task {spec.name!r} twice; name it once.")
+    return specs
+
+
+def _parse_task(text: str, data_dir: str) -> TaskSpec:
+    match = re.fullmatch(r"([^\[\]]+)(\[[^\[\]]*\])?", text)
+    if not match:
+        raise UserError(
+            f"cannot read the brackets of task {text!r}; write it like 'mnist[0,2,7-9]'."
+        )
+    source, bracket = match[1].strip(), re.sub(r"\s", "", match[2] or "")
+    limit = lookup(source, data_dir).num_classes
+    if not bracket:
+        return TaskSpec(source, source, None)
+    if not limit:
+        raise UserError(
+            f"task {text!r} asks for classes, but {source} is unlabelled; drop {bracket}."
+        )
+    classes = [c for item in bracket[1:-1].split(",") for c in _parse_classes(item, text, limit)]
+    repeated = sorted({c for c in classes if classes.count(c) > 1})
+    if repeated:
+        raise UserError(f"task {text!r} has class {repeated[0]} more than once; name it once.")
+    return TaskSpec(source + bracket, source, tuple(sorted(classes)))
+
+
+def _parse_classes(item: str, text: str, limit: int) -> range:
+    """Reads `3` or `7-9`; `limit` is the source's number of classes."""
+    match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", item)
+    if not match:
+        raise UserError(f"cannot read {item!r} in task {text!r}; write it like 'mnist[0,2,7-9]'.")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if last < first:
+        raise UserError(f"the range {item!r} in task {text!r} descends; write '{last}-{first}'.")
+    if last >= limit:
+        raise UserError(f"task {text!r} asks for class {last}; its classes are 0 to {limit - 1}.")
+    return range(first, last + 1)
+
+
+def lookup(name: str, data_dir: str) -> Source:
+    """Returns the Source called `name`: one of SOURCES, or any TFDS set prepared in data_dir."""
+    if name in SOURCES:
+        return SOURCES[name]
+    builder = prepare.find(name, data_dir)
+    if builder is not None and prepare.is_prepared(builder):
+        return Source(prepare.num_classes(builder))
+    close = difflib.get_close_matches(name.lower(), SOURCES, n=1)
+    end = f"; did you mean {close[0]!r}?" if close else "."
+    raise UserError(
+        f"unknown task {name!r}: there are {', '.join(SOURCES)}, and every TFDS image set that is "
+        f"prepared in {data_dir or 'the default TFDS folder'} (data.data_dir){end}"
+    )
+
+
+def check_tasks(tasks: str, data_dir: str) -> tuple[TaskSpec, ...]:
+    """Returns the TaskSpecs of the text; UserError if one cannot be loaded; reads no image."""
+    specs = parse_tasks(tasks, data_dir)
+    for name in dict.fromkeys(spec.source for spec in specs):
+        if lookup(name, data_dir).read is None:
+            prepare.check(prepare.find(name, data_dir), data_dir)
+    return specs

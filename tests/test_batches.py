@@ -1,0 +1,111 @@
+"""Which rows a batch holds: pure in (config, task, step), each real image once an epoch."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import small_config
+
+from lgaa_jax import models, phases, state, steps
+from lgaa_jax.batches import Source
+from lgaa_jax.data import Split, Task
+from lgaa_jax.errors import UserError
+
+SIZES = (20, 13, 7)
+LABELS = 4
+
+
+def make_task(index, n):
+    """Image r of task i is filled with the value 50 i + r."""
+    values = (50 * index + np.arange(n)).astype(np.uint8)
+    images = np.broadcast_to(values[:, None, None, None], (n, 16, 16, 1))
+    split = Split(images, (np.arange(n) % LABELS).astype(np.int32))
+    return Task(f"task{index}", split, split, tuple(range(LABELS)), LABELS)
+
+
+TASKS = tuple(make_task(i, n) for i, n in enumerate(SIZES))
+
+
+def make_source(tasks=TASKS, **changes):
+    config = small_config(batch_size=8, **changes)
+    nets = models.build(config, LABELS, len(tasks))
+    mask = jnp.ones((len(tasks), LABELS), bool)
+    return Source(config, tasks, nets, mask, jax.random.key(3)), config, nets
+
+
+def values(batch):
+    return batch.x[:, 0, 0, 0]
+
+
+def test_the_real_share_shrinks_with_the_number_of_tasks():
+    source = make_source()[0]
+    assert [source.real_rows(t) for t in range(3)] == [8, 4, 3]
+    assert source.drawn_rows() == 5
+
+
+def test_a_fixed_share_counts_from_the_second_task_on():
+    source = make_source(**{"replay.fraction": "0.25"})[0]
+    assert [source.real_rows(t) for t in range(3)] == [8, 6, 6]
+
+
+@pytest.mark.parametrize("strategy", ["finetune", "joint"])
+def test_without_replay_every_row_is_real(strategy):
+    source = make_source(strategy=strategy)[0]
+    assert [source.real_rows(t) for t in range(3)] == [8, 8, 8]
+    assert source.drawn_rows() == 0
+
+
+def test_epochs_become_steps_by_the_real_rows():
+    source = make_source(steps_per_task=0, epochs_per_task=2.0)[0]
+    expected = [np.ceil(2 * n / real) for n, real in zip(SIZES, (8, 4, 3), strict=True)]
+    assert source.ends() == tuple(np.cumsum(expected))
+    assert source.start(1) == expected[0]
+
+
+def test_each_real_image_comes_once_an_epoch_and_the_placeholders_are_counted_out():
+    source = make_source(steps_per_task=100)[0]
+    batch_at = source.open(1, None)
+    batches = [batch_at(100 + step) for step in range(13)]  # 13 steps of 4 rows: 4 epochs of 13
+    assert all(b.n_real == 4 and b.x.shape == (8, 16, 16, 1) for b in batches)
+    seen = np.concatenate([values(b)[:4] for b in batches])
+    np.testing.assert_array_equal(np.sort(seen), np.repeat(50 + np.arange(13), 4))
+    for b in batches:
+        np.testing.assert_array_equal(b.u, (values(b) - 50) % LABELS)
+        assert (b.d == 1).all()
+
+
+def test_a_batch_is_a_pure_function_of_seed_task_and_step():
+    first, again, other = (make_source(seed=s)[0].open(0, None) for s in (0, 0, 1))
+    for step in (0, 4, 2):  # in any order
+        for a, b in zip(first(step), again(step), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert (values(first(0)) != values(other(0))).any()
+
+
+def test_joint_batches_hold_every_task_in_equal_shares():
+    source = make_source(strategy="joint")[0]
+    batch = source.open(2, None)(0)
+    assert np.bincount(batch.d).tolist() == [3, 3, 2]
+    assert batch.n_real == 8
+    np.testing.assert_array_equal(values(batch) // 50, batch.d)
+
+
+def test_a_materialised_pool_fills_the_rest_of_the_batch_and_is_drawn_once():
+    source, config, nets = make_source(**{"replay.mode": "materialised", "replay.pool_size": 30})
+    assert source.drawn_rows() == 0
+    hp, tx = phases.hyper(config, 0), steps.optimisers(config)
+    init = jax.jit(
+        lambda k: state.init_state(nets, tx, phases.trained_networks(nets, hp), False, k)
+    )
+    s = state.begin_task(init(jax.random.key(0)))
+    start = source.start(1)
+    batches = [source.open(1, s)(start + step) for step in (0, 1, 0)]
+    assert all(b.n_real == 8 and (b.d[4:] == 0).all() and (b.d[:4] == 1).all() for b in batches)
+    np.testing.assert_array_equal(batches[0].x, batches[2].x)
+    assert (batches[0].x[4:] != batches[1].x[4:]).any()
+
+
+def test_a_batch_smaller_than_the_number_of_tasks_is_refused():
+    tasks = tuple(make_task(i % 3, 7) for i in range(9))
+    with pytest.raises(UserError, match="batch_size=8 cannot hold a row of each of the 9 tasks"):
+        make_source(tasks)

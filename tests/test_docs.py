@@ -1,0 +1,52 @@
+"""What the documents name as evidence exists: tests, config keys and files."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from configs import default
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ("docs/fidelity.md", "CONTRIBUTING.md")
+
+
+def code_spans(document):
+    """The inline code of a Markdown file, code blocks aside."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+
+
+def config_keys(tree, prefix=""):
+    for name, value in tree.items():
+        yield prefix + name
+        if isinstance(value, dict):
+            yield from config_keys(value, f"{prefix}{name}.")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_named_tests_exist(document):
+    for span in code_spans(document):
+        if "::" in span:
+            file, name = span.split("::")
+            source = (ROOT / "tests" / file).read_text(encoding="utf-8")
+            assert f"\ndef {name}(" in source, span
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_named_files_exist(document):
+    for span in code_spans(document):
+        if re.fullmatch(r"[\w./-]+\.py(:\w+)?", span):
+            path = span.split(":")[0]
+            assert any((ROOT / folder / path).exists() for folder in ("", "lgaa_jax", "tests")), (
+                span
+            )
+
+
+def test_named_config_keys_exist():
+    keys = set(config_keys(default.get_config().to_dict()))
+    sections = {key.split(".")[0] for key in keys if "." in key}
+    named = {s for s in code_spans("docs/fidelity.md") if re.fullmatch(r"[a-z]\w*(\.\w+)*", s)}
+    assert {key for key in named if key.split(".")[0] in sections} <= keys
+    assert {key for key in named if "." not in key} <= keys
+    assert len(named) > 15

@@ -1,0 +1,58 @@
+"""The command line: one sentence and a non-zero exit for each mistake, and no half-made workdir."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+QUICKSTART = "--config=configs/quickstart.py:smoke"
+
+
+def launch(*args):
+    return subprocess.run(
+        [sys.executable, "launch.py", *args],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ([QUICKSTART, "--config.batchsize=3"], 'Did you mean "batch_size"'),
+        ([QUICKSTART, "--config.batch_size=0"], "batch_size=0 cannot be used; it must be above 0"),
+        ([QUICKSTART, "--config.tasks=digitz"], "digitz"),
+        ([QUICKSTART, "--mode=evaluate"], "--mode='evaluate' is unknown; it is train or eval"),
+        ([QUICKSTART, "--step=3"], "--step goes with --mode=eval"),
+        ([QUICKSTART, "digits"], "'digits' is not a flag"),
+        (["--config=configs/quickstart.py:large"], "no preset 'large'"),
+        (["--config=configs/quickstar.py"], "configs/quickstar.py"),
+        ([QUICKSTART, "--mode=eval"], "holds no checkpoints"),
+    ],
+)
+def test_a_mistake_ends_in_one_sentence(tmp_path, args, message):
+    workdir = tmp_path / "run"
+    done = launch(*args, f"--workdir={workdir}")
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not workdir.exists()
+
+
+@pytest.mark.slow
+def test_a_run_from_the_command_line(tmp_path):
+    done = launch(
+        QUICKSTART,
+        f"--workdir={tmp_path}",
+        "--config.tasks=letters",
+        "--config.steps_per_task=1",
+        "--config.seed=3",
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results.json").exists()

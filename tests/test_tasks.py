@@ -1,0 +1,54 @@
+"""What a task text means, and which error each wrong one gives; no test here reads an image."""
+
+import pytest
+
+from lgaa_jax import prepare, tasks
+from lgaa_jax.errors import UserError
+
+COMMAND = r"pip install 'lgaa-jax\[prepare\]' && python -m lgaa_jax.prepare "
+
+pytestmark = pytest.mark.usefixtures("no_network")
+
+
+def test_parse_tasks():
+    specs = tasks.parse_tasks(" mnist[0-4], mnist [ 9, 5,7-8 ],letters ")
+    assert specs == (
+        tasks.TaskSpec("mnist[0-4]", "mnist", (0, 1, 2, 3, 4)),
+        tasks.TaskSpec("mnist[9,5,7-8]", "mnist", (5, 7, 8, 9)),
+        tasks.TaskSpec("letters", "letters", None),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "tasks='' has an empty task"),
+        ("digits,,letters", "tasks='digits,,letters' has an empty task"),
+        ("digits,", "tasks='digits,' has an empty task"),
+        ("Fashion-MNIST", "unknown task 'Fashion-MNIST'.*celeb_a.*did you mean 'fashion_mnist'"),
+        ("zzzz", r"unknown task 'zzzz': there are digits, letters, mnist.*data_dir\)\.$"),
+        ("some:thing", "unknown task 'some:thing'"),
+        ("mnist[0-4", r"cannot read the brackets of task 'mnist\[0-4'"),
+        ("mnist[0]]", r"cannot read the brackets of task 'mnist\[0\]\]'"),
+        ("mnist[]", r"cannot read '' in task 'mnist\[\]'"),
+        ("mnist[0,x]", r"cannot read 'x' in task 'mnist\[0,x\]'"),
+        ("mnist[-1]", "cannot read '-1' in task"),
+        ("mnist[4-0]", "range '4-0' in task .* descends; write '0-4'"),
+        ("mnist[1,0-3]", r"'mnist\[1,0-3\]' has class 1 more than once"),
+        ("mnist[0-10]", r"'mnist\[0-10\]' asks for class 10; its classes are 0 to 9"),
+        ("celeb_a[0]", r"'celeb_a\[0\]' asks for classes, but celeb_a is unlabelled"),
+        ("digits,digits", "tasks='digits,digits' has the task 'digits' twice"),
+        ("mnist[0,1],mnist[0-1]", r"has the task 'mnist\[0-1\]' twice"),
+    ],
+)
+def test_bad_task_text_is_refused(text, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        tasks.parse_tasks(text, str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["mnist", "celeb_a"])
+def test_an_unprepared_set_is_reported_with_the_command_that_prepares_it(name, tmp_path):
+    with pytest.raises(UserError, match=f"'{name}' is not prepared.*{COMMAND}{name} --data_dir="):
+        tasks.check_tasks(f"digits,{name}", str(tmp_path / "with space"))
+    assert "--data_dir='" in prepare.command(name, str(tmp_path / "with space"))
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,175 @@
+"""Whole runs at test size: stopping and resuming, what is written, evaluation, and refusals."""
+
+import json
+
+import numpy as np
+import pytest
+from conftest import assert_equal, small_config
+
+from lgaa_jax import report, train
+from lgaa_jax.errors import UserError
+
+STEPS = 10  # two tasks of five; a checkpoint every four steps and at each task's end
+
+
+class StoppedError(Exception):
+    """Stands for the end of the process."""
+
+
+def run_until(monkeypatch, stop, config, workdir):
+    """Runs until step `stop` has been taken, and no further."""
+    taken = []
+
+    def update(_):
+        taken.append(1)
+        if len(taken) == stop:
+            raise StoppedError
+
+    with monkeypatch.context() as m:
+        m.setattr(report.Progress, "update", update)
+        try:
+            train.run(config, workdir)
+        except StoppedError:
+            return
+    raise AssertionError("the run ended before it was stopped")
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def lines(workdir):
+    """The objects of metrics.jsonl."""
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def without_seconds(path):
+    """results.json less the one entry that is a time."""
+    results = read(path)
+    assert results.pop("seconds") >= 0
+    return results
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted run: its folder and final state. Its step is compiled once for all tasks."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    built, build = [], train.build
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr(train, "build", lambda config: built.append(build(config)) or built[-1])
+        s = train.run(small_config(), workdir)
+    assert built[0].train_step._cache_size() == 1
+    return workdir, s
+
+
+def test_a_run_writes_what_the_design_lists(whole):
+    workdir, s = whole
+    assert (int(s.step), int(s.task)) == (STEPS, 1)
+    assert {p.name for p in workdir.iterdir()} == {
+        "config.json",
+        "checkpoints",
+        "metrics.jsonl",
+        "tensorboard",
+        "images",
+        "results.json",
+    }
+    results = without_seconds(workdir / "results.json")
+    assert results["tasks"] == ["digits", "letters"]
+    assert (results["strategy"], results["seed"], results["steps"]) == ("lgaa", 0, STEPS)
+    (first, unlearned), last = results["accuracy"]
+    assert unlearned is None
+    assert results["average_accuracy"] == pytest.approx(np.mean(last))
+    assert results["forgetting"] == pytest.approx(first - last[0])
+    assert len(results["domain_accuracy"]) == 2
+    assert set(results["reconstruction"]["letters"]) == {"mse", "psnr", "ssim"}
+    logged = lines(workdir)
+    assert sorted({line["step"] for line in logged}) == [2, 4, 5, 6, 8, 10]
+    assert any("train/loss/critic" in line for line in logged)
+    assert any("eval/digits/accuracy" in line for line in logged)
+    pictures = {str(p.relative_to(workdir / "images")) for p in workdir.glob("images/*/*.png")}
+    assert "1_after_letters/digits_generated.png" in pictures
+    assert len(pictures) == 9
+    assert read(workdir / "config.json")["config"]["batch_size"] == 16
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [pytest.param(1, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow), 5, 7, 10],
+)
+def test_a_stopped_and_resumed_run_ends_in_the_same_bits(whole, tmp_path, monkeypatch, stop):
+    """Before the first checkpoint, on one, at a task's end, inside task 1, at the very end."""
+    run_until(monkeypatch, stop, small_config(), tmp_path / "run")
+    s = train.run(small_config(), tmp_path / "run")
+    assert_equal(whole[1], s)
+    assert without_seconds(tmp_path / "run/results.json") == without_seconds(
+        whole[0] / "results.json"
+    )
+    # Not one line lost or twice, and none different.
+    assert lines(tmp_path / "run") == lines(whole[0])
+
+
+def test_a_finished_run_is_not_trained_again(whole):
+    before = (whole[0] / "metrics.jsonl").read_bytes()
+    s = train.run(small_config(), whole[0])
+    assert_equal(whole[1], s)
+    assert (whole[0] / "metrics.jsonl").read_bytes() == before
+
+
+def test_eval_gives_the_numbers_that_training_wrote(whole):
+    path = whole[0] / "results.json"
+    written = path.read_bytes()
+    path.unlink()
+    train.evaluate(small_config(), whole[0])
+    assert path.read_bytes() == written
+    first = train.evaluate(small_config(), whole[0], step=5)
+    assert (first["steps"], first["accuracy"][1]) == (5, [None, None])
+    assert "forgetting" not in first
+    train.evaluate(small_config(), whole[0])
+    assert path.read_bytes() == written
+
+
+def test_another_config_is_refused_in_the_same_workdir(whole):
+    with pytest.raises(UserError, match=r"another seed \(there 0, now 1\)"):
+        train.run(small_config(seed=1), whole[0])
+    with pytest.raises(UserError, match=r"another net\.width"):
+        train.evaluate(small_config(**{"net.width": 16}), whole[0])
+
+
+def test_eval_needs_a_run_and_a_step_that_it_kept(whole, tmp_path):
+    with pytest.raises(UserError, match="holds no checkpoints; train first"):
+        train.evaluate(small_config(), tmp_path)
+    with pytest.raises(UserError, match="there is no checkpoint of step 3"):
+        train.evaluate(small_config(), whole[0], step=3)
+
+
+@pytest.mark.parametrize("strategy", ["finetune", "joint"])
+def test_the_baselines_run_in_the_same_harness(tmp_path, strategy):
+    train.run(small_config(strategy=strategy, steps_per_task=2), tmp_path)
+    results = read(tmp_path / "results.json")
+    assert results["strategy"] == strategy
+    assert (results["accuracy"][0][1] is None) == (strategy == "finetune")
+
+
+@pytest.mark.slow
+def test_without_labels_there_is_no_accuracy(tmp_path):
+    train.run(small_config(labels="none", steps_per_task=2), tmp_path)
+    results = read(tmp_path / "results.json")
+    absent = {"accuracy", "average_accuracy", "forgetting", "backward_transfer"}
+    assert absent.isdisjoint(results)
+    assert len(results["domain_accuracy"]) == 2
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(tmp_path):
+    bad = small_config(
+        tasks="digits", steps_per_task=20, **{"optim.autoencoder.learning_rate": 1e30}
+    )
+    with pytest.raises(UserError, match=r"train/\S+ became \S+ by step \d+ \(task digits\)"):
+        train.run(bad, tmp_path)
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_nothing_is_written_when_the_data_cannot_be_had(tmp_path):
+    changes = {"tasks": "mnist", "data.data_dir": str(tmp_path / "nowhere")}
+    with pytest.raises(UserError, match="not prepared"):
+        train.run(small_config(**changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
