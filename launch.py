@@ -4,7 +4,7 @@ import os
 import re
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from lgaa_jax import train
@@ -22,14 +22,22 @@ def parse_flags(argv: list[str]) -> list[str]:
     """absl's parser, but a mistake in a flag or a config key ends in one sentence."""
     try:
         rest = flags.FLAGS(argv)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
-        # ml_collections puts a whole traceback into the message; its last line is the reason.
-        reason = str(error.args[0] if error.args else error).strip().splitlines()[-1]
-        sys.exit(f"launch.py: {re.sub(r'^ *[A-Za-z]*Error: ', '', reason)}")
+    except (AttributeError, KeyError) as error:
+        sys.exit(f"launch.py: a --config.KEY is unknown: {reason(error)}; see configs/default.py.")
+    except (flags.Error, TypeError, ValueError) as error:
+        sys.exit(f"launch.py: {reason(error)}")
     path = config_path().partition(":")[0]
     if not os.path.isfile(path):
         sys.exit(f"launch.py: there is no config {path!r}; paths count from the present folder.")
     return rest
+
+
+def reason(error: Exception) -> str:
+    """The sentence in an exception of the flags: they wrap errors in each other, and tracebacks."""
+    while error.args and isinstance(error.args[0], Exception):
+        error = error.args[0]
+    *_, last = str(error.args[0] if error.args else error).strip().splitlines()
+    return re.sub(r"^ *[A-Za-z]*Error: ", "", last)
 
 
 def config_path() -> str:
@@ -66,4 +74,6 @@ def main(argv: list[str]) -> None:
 
 if __name__ == "__main__":
     flags.mark_flag_as_required("config")
+    # Below that, JAX tells of every kind of device that is not there.
+    flags.FLAGS.set_default("verbosity", logging.WARNING)
     app.run(main, flags_parser=parse_flags)

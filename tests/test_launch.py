@@ -25,7 +25,12 @@ def launch(*args):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([QUICKSTART, "--config.batchsize=3"], 'Did you mean "batch_size"'),
+        (
+            [QUICKSTART, "--config.batchsize=3"],
+            '--config.KEY is unknown: Did you mean "batch_size" instead',
+        ),
+        ([QUICKSTART, "--config.zzz=3"], "--config.KEY is unknown: 'zzz'; see configs/default.py"),
+        ([QUICKSTART, "--config.batch_size=abc"], "invalid literal for int() with base 10: 'abc'"),
         ([QUICKSTART, "--config.batch_size=0"], "batch_size=0 cannot be used; it must be above 0"),
         ([QUICKSTART, "--config.tasks=digitz"], "digitz"),
         ([QUICKSTART, "--mode=evaluate"], "--mode='evaluate' is unknown; it is train or eval"),
