@@ -73,6 +73,18 @@ class System:
         )
 
 
+@pytest.fixture(scope="session")
+def system():
+    """The system of the smoke-sized defaults."""
+    return System()
+
+
+@pytest.fixture(scope="session")
+def s(system):
+    """Its initial state."""
+    return system.init()
+
+
 def make_batch(seed=0, task=0, n_real=ROWS, labelled=True):
     rng = np.random.default_rng(seed)
     x = rng.integers(0, 256, (ROWS, 16, 16, 1), np.uint8)

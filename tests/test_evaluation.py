@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from conftest import NUM_CLASSES, System, assert_equal
+from conftest import NUM_CLASSES, assert_equal
 
 from lgaa_jax import evaluation
 from lgaa_jax.data import Split, Task, to_unit
@@ -14,16 +14,6 @@ SPLIT = Split(
     RNG.integers(0, NUM_CLASSES, 11).astype(np.int32),
 )
 TASK = Task("toy", SPLIT, SPLIT, (0, 1, 3), NUM_CLASSES)
-
-
-@pytest.fixture(scope="module")
-def system():
-    return System()
-
-
-@pytest.fixture(scope="module")
-def s(system):
-    return system.init()
 
 
 @pytest.fixture(scope="module")

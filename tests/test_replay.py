@@ -6,20 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import NUM_CLASSES, NUM_TASKS, ROWS, System, assert_equal, make_batch
+from conftest import NUM_CLASSES, NUM_TASKS, ROWS, assert_equal, make_batch
 
 from lgaa_jax import replay
 from lgaa_jax.data import to_unit
-
-
-@pytest.fixture(scope="module")
-def system():
-    return System()
-
-
-@pytest.fixture(scope="module")
-def s(system):
-    return system.init()
 
 
 def test_task_zero_gets_no_replay(system, s, key):

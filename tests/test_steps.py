@@ -12,11 +12,6 @@ from lgaa_jax import losses, state, steps
 NETWORKS = {"generator", "critic", "encoder", "class", "domain"}
 
 
-@pytest.fixture(scope="module")
-def system():
-    return System()
-
-
 class Inputs:
     """A state, images and codes; the same for every system of these sizes."""
 
@@ -104,9 +99,10 @@ def test_critic_objective_against_its_formula(system, inputs):
     np.testing.assert_allclose(metrics["loss/critic"], objective(), rtol=1e-5)
 
 
-def test_the_pulled_back_generator_gradient_is_the_gradient_of_the_whole_objective(inputs):
+def test_the_pulled_back_generator_gradient_is_the_gradient_of_the_whole_objective():
     """Computed here in one piece, through the generator; plain descent of rate 1 shows it."""
     system = System(**{"loss.info": 0.7})
+    inputs = Inputs(system)
     nets, params, u, d = system.nets, inputs.state.params, inputs.u, inputs.d
 
     @jax.jit
