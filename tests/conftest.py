@@ -26,8 +26,9 @@ NUM_CLASSES, NUM_TASKS, ROWS = 4, 3, 8
 
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory):
-    """Runs of the same config compile once per test session."""
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("xla")))
+    """Runs of the same config compile once per test session, in whichever test process."""
+    folder = tmp_path_factory.getbasetemp().parent / "xla"
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
