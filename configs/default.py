@@ -52,6 +52,9 @@ def get_config() -> ml_collections.ConfigDict:
     c.optim.generator = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.9}
     c.optim.autoencoder = {"name": "adam", "learning_rate": 5e-4, "b1": 0.9, "b2": 0.999}
     c.optim.inference = {"name": "adam", "learning_rate": 5e-4, "b1": 0.9, "b2": 0.999}
+    # Codes drawn from the prior for one fake or replayed image, of which q(d|z) picks one that goes
+    # with the image's task; 1 (published): z is drawn without regard to d.
+    c.code_candidates = 8
     c.ema_decay = 0.998  # of the averaged generator that is frozen, evaluated and drawn; 0: none
 
     c.replay = replay = ml_collections.ConfigDict()
@@ -92,6 +95,7 @@ def published(c: ml_collections.ConfigDict) -> None:
     c.net.norm = "affine"
     c.loss.joint_inference = True
     c.ema_decay = 0.0
+    c.code_candidates = 1
     c.replay.mode = "materialised"
     for phase in ("critic", "generator"):
         c.optim[phase].update(name="rmsprop", learning_rate=1e-4, b1=0.0, b2=0.9)

@@ -25,11 +25,11 @@ class Source:
         config: ml_collections.ConfigDict,
         tasks: tuple[data.Task, ...],
         nets: Nets,
-        class_mask: jax.Array,
+        drawing: replay.Drawing,
         pool_key: jax.Array,
     ):
         self._config, self._tasks, self._nets = config, tasks, nets
-        self._class_mask, self._pool_key = class_mask, pool_key
+        self._drawing, self._pool_key = drawing, pool_key
         if config.batch_size < len(tasks):
             raise UserError(
                 f"batch_size={config.batch_size} cannot hold a row of each of the "
@@ -104,5 +104,4 @@ class Source:
     def _materialise(self, task: int, state: TrainState):
         key = jax.random.fold_in(self._pool_key, task)
         n = task * self._config.replay.pool_size
-        label = self._config.replay.label
-        return replay.materialise(self._nets, state, key, n, self._class_mask, label)
+        return replay.materialise(self._nets, state, key, n, self._drawing)

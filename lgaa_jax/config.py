@@ -17,6 +17,7 @@ CHOICES = {
 }
 POSITIVE = (
     "batch_size",
+    "code_candidates",
     "loss.temperature",
     "loss.n_critic",
     "replay.pool_size",

@@ -76,19 +76,18 @@ def evaluate(batch_sums: Callable, state: TrainState, task: int, split: Split, s
 
 
 def generated_grid(
-    nets: Nets, state: TrainState, key, index: int, task: Task, rows: int
+    nets: Nets, state: TrainState, key, index: int, task: Task, rows: int, candidates: int
 ) -> np.ndarray:
     """Samples of one task, a column per class (or ten columns without classes).
 
-    Returns [rows, columns, H, W, C] uint8. The codes depend on `key` and the task alone, so that
-    grids of different moments show the same points of the prior.
+    Returns [rows, columns, H, W, C] uint8. The codes are those of `replay.draw_codes`.
     """
     classes = np.array(task.classes or [-1] * 10, np.int32)
     n = rows * len(classes)
-    z = jax.random.normal(jax.random.fold_in(key, index), (n, nets.code_size))
-    x = _generate(
-        nets, state.drawing_generator, z, np.tile(classes, rows), np.full(n, index, np.int32)
-    )
+    d = np.full(n, index, np.int32)
+    key = jax.random.fold_in(key, index)
+    z = replay.draw_codes(nets, state.params["domain"], key, jnp.asarray(d), candidates)
+    x = _generate(nets, state.drawing_generator, z, np.tile(classes, rows), d)
     return np.asarray(to_uint8(x)).reshape(rows, len(classes), *nets.image_shape)
 
 

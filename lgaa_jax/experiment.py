@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 
 from lgaa_jax import config as configuration
-from lgaa_jax import data, evaluation, models, phases, state, steps
+from lgaa_jax import data, evaluation, models, ops, phases, replay, state, steps
 from lgaa_jax.batches import Source
 
 
@@ -46,8 +46,10 @@ def build(config: ml_collections.ConfigDict) -> Run:
     num_classes = max(task.num_classes for task in tasks)
     nets = models.build(config, num_classes, len(tasks))
     init_key, train_key, eval_key, pool_key = jax.random.split(jax.random.key(config.seed), 4)
-    mask = class_mask(tasks, num_classes)
-    source = Source(config, tasks, nets, mask, pool_key)
+    drawing = replay.Drawing(
+        class_mask(tasks, num_classes), config.code_candidates, config.replay.label
+    )
+    source = Source(config, tasks, nets, drawing, pool_key)
     tx, hp = steps.optimisers(config), phases.hyper(config, source.drawn_rows())
     init = functools.partial(
         state.init_state,
@@ -66,7 +68,11 @@ def build(config: ml_collections.ConfigDict) -> Run:
         source=source,
         ends=source.ends(),
         init=jax.jit(init, compiler_options=options),
-        train_step=jax.jit(steps.make_train_step(nets, tx, hp, mask), donate_argnums=0),
+        train_step=jax.jit(
+            steps.make_train_step(nets, tx, hp, drawing),
+            donate_argnums=0,
+            compiler_options=ops.compiler_options(),
+        ),
         batch_sums=evaluation.make_batch_sums(nets),
         train_key=train_key,
         eval_key=eval_key,

@@ -13,9 +13,23 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+# XLA's own kernels and Eigen's instead of YNNPACK's, which are slower for our shapes.
+CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 DIMS = ("NHWC", "HWIO", "NHWC")
-CHUNK_ROWS = 4096  # positions per step of `_kernel_grad`, so that its operands stay in cache
+CHUNK = 1 << 22  # numbers in an operand of `_kernel_grad`'s product, so that it stays in cache
 _lax_conv = functools.partial(lax.conv_general_dilated, dimension_numbers=DIMS)
+
+
+@functools.cache
+def compiler_options() -> dict[str, str]:
+    """Options for `jax.jit` that make these convolutions fast here; none where XLA has no such."""
+    if jax.default_backend() != "cpu":
+        return {}
+    try:
+        jax.jit(lambda: 0, compiler_options=CPU_OPTIONS)()
+    except jax.errors.JaxRuntimeError:  # an XLA that does not know the option
+        return {}
+    return CPU_OPTIONS
 
 
 def conv(x: jax.Array, w: jax.Array, stride: int = 1) -> jax.Array:
@@ -110,30 +124,41 @@ def _input_grad(g: jax.Array, w: jax.Array, stride: int) -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _kernel_grad(x: jax.Array, g: jax.Array, k: int, stride: int) -> jax.Array:
-    """Gradient of <g, _conv(x, w)> in w: a matrix product for each tap, some images at a time."""
-    b, h, w, _ = g.shape
-    pad = (_pad_before(k, stride), k - stride - _pad_before(k, stride))
-    x = jnp.pad(x, ((0, 0), pad, pad, (0, 0)))
-    n = max(i for i in range(1, b + 1) if b % i == 0 and (i == 1 or i * h * w <= CHUNK_ROWS))
+    """Gradient of <g, _conv(x, w)> in w, some images at a time so that operands stay in cache.
+
+    x gets its row taps side by side as channels and g its column taps, so that one matrix product
+    over the positions has every pair. Of stride 2, columns of x go in pairs, as channels too.
+    """
+    b, h, w, o = g.shape
+    i = x.shape[-1]
+    before = _pad_before(k, stride)
+    taps = [divmod(tap - before, stride) for tap in range(k)]  # (shift of g, place in the pair)
+    first, last = taps[0][0], taps[-1][0]
+    x = x.reshape(b, stride * h, w, stride * i)
+    x = jnp.pad(x, ((0, 0), (before, k - stride - before), (0, 0), (0, 0)))
+    g = jnp.pad(g, ((0, 0), (0, 0), (last, -first), (0, 0)))
+    dtype = jnp.float32 if x.dtype == jnp.bfloat16 else x.dtype
+
+    def product(x: jax.Array, g: jax.Array) -> jax.Array:
+        x = jnp.concatenate([x[:, tap : tap + stride * h : stride] for tap in range(k)], 3)
+        shifts = range(first, last + 1)
+        g = jnp.concatenate([g[:, :, last - s : last - s + w] for s in shifts], 3)
+        return lax.dot_general(x, g, (((0, 1, 2),) * 2, ((), ())), preferred_element_type=dtype)
+
+    size = h * w * k * max(stride * i, o)
+    n = max(m for m in range(1, b + 1) if b % m == 0 and (m == 1 or m * size <= CHUNK))
     # Sliced along the second axis, so that a batch split over devices stays split.
     x, g = (a.reshape(n, b // n, *a.shape[1:]) for a in (x, g))
 
-    def add(total: jax.Array, i: jax.Array) -> tuple[jax.Array, None]:
-        chunk = (lax.dynamic_index_in_dim(a, i, 1, keepdims=False) for a in (x, g))
-        return total + _tap_products(*chunk, k, stride, total.dtype), None
+    def add(total: jax.Array, index: jax.Array) -> tuple[jax.Array, None]:
+        chunk = (lax.dynamic_index_in_dim(a, index, 1, keepdims=False) for a in (x, g))
+        return total + product(*chunk), None
 
-    dtype = jnp.float32 if x.dtype == jnp.bfloat16 else x.dtype
-    zero = jnp.zeros((k * k, x.shape[-1], g.shape[-1]), dtype)
+    zero = jnp.zeros((k * stride * i, (last - first + 1) * o), dtype)
     total, _ = lax.scan(add, zero, jnp.arange(b // n))
-    return total.reshape(k, k, *total.shape[1:]).astype(x.dtype)
-
-
-def _tap_products(x: jax.Array, g: jax.Array, k: int, stride: int, dtype: jnp.dtype) -> jax.Array:
-    """[K*K, I, O]: for each tap, the sum over positions of its input times g; x is padded."""
-    rows, columns = ([slice(i, i + stride * n, stride) for i in range(k)] for n in g.shape[1:3])
-    taps = [x[:, row, column] for row in rows for column in columns]
-    sums = (((0, 1, 2), (0, 1, 2)), ((), ()))
-    return jnp.stack([lax.dot_general(t, g, sums, preferred_element_type=dtype) for t in taps])
+    total = total.reshape(k, stride, i, last - first + 1, o)
+    columns = [total[:, place, :, shift - first] for shift, place in taps]
+    return jnp.stack(columns, 1).astype(x.dtype)
 
 
 _conv.defvjp(

@@ -28,7 +28,6 @@ class Hyper:
     n_critic: int
     ema_decay: float
     replay_rows: int  # most rows of a batch that replay fills; 0: the batch comes complete
-    replay_label: str
 
 
 def hyper(config: ml_collections.ConfigDict, replay_rows: int) -> Hyper:
@@ -37,7 +36,6 @@ def hyper(config: ml_collections.ConfigDict, replay_rows: int) -> Hyper:
         **config.loss,
         ema_decay=config.ema_decay,
         replay_rows=replay_rows,
-        replay_label=config.replay.label,
     )
 
 

@@ -1,5 +1,6 @@
 """Generative replay: what is drawn of the earlier tasks, and how it enters a batch."""
 
+import dataclasses
 from typing import NamedTuple
 
 import jax
@@ -22,6 +23,15 @@ class Batch(NamedTuple):
     n_real: jax.Array  # [] int32
 
 
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """How labelled images are drawn from a generator."""
+
+    class_mask: jax.Array  # [N, U] bool, the classes that each task has
+    candidates: int  # draws of z from the prior, of which q(d|z) keeps one; 1: the prior itself
+    label: str  # label of a replayed row: "model" (argmax of q(u|x), frozen) or "drawn" (its u)
+
+
 def one_hot(index: jax.Array, size: int) -> jax.Array:
     """[B] int32 -> [B, size] float32; size may be 0 and then there is no column."""
     return jax.nn.one_hot(index, size, dtype=jnp.float32)
@@ -34,30 +44,47 @@ def draw_classes(key: jax.Array, d: jax.Array, class_mask: jax.Array) -> jax.Arr
     return jax.random.categorical(key, jnp.log(class_mask[d].astype(jnp.float32))).astype(jnp.int32)
 
 
+def draw_codes(nets: Nets, domain: dict, key: jax.Array, d: jax.Array, candidates: int):
+    """Content codes that go with the rows' tasks: z ~ N(0, I) given that q(d|z) says d.
+
+    Each row draws `candidates` codes from the prior and keeps one with probability in proportion to
+    q(d|z) (sampling importance resampling; Rubin 1987). domain: parameters of the domain model;
+    d: [B] -> z: [B, Z].
+    """
+    key_z, key_pick = jax.random.split(key)
+    z = jax.random.normal(key_z, (len(d), candidates, nets.code_size))
+    if candidates == 1:
+        return z[:, 0]
+    log_q = jax.nn.log_softmax(nets.domain.apply({"params": domain}, z))
+    log_q = jnp.take_along_axis(log_q, d[:, None, None], axis=2)[..., 0]
+    pick = jax.random.categorical(key_pick, log_q)
+    return jnp.take_along_axis(z, pick[:, None, None], axis=1)[:, 0]
+
+
 def generate(nets: Nets, generator: dict, z: jax.Array, u: jax.Array, d: jax.Array) -> jax.Array:
     """G for class and task indices. z: [B, Z]; u, d: [B] -> x: [B, H, W, C] in [-1, 1]."""
     codes = one_hot(u, nets.num_classes), one_hot(d, nets.num_tasks)
     return nets.generator.apply({"params": generator}, z, *codes)
 
 
-def sample(nets: Nets, frozen: dict, key, task, n: int, class_mask, label: str):
+def sample(nets: Nets, frozen: dict, key, task, n: int, drawing: Drawing):
     """Draws `n` labelled images of the tasks before `task` (docs/fidelity.md, "replay").
 
-    frozen: parameters of the frozen generator and class model; task: [] int32, at least 1.
-    Returns x: [n, H, W, C] in [-1, 1]; u, d: [n] int32. label "model" takes u from the frozen class
-    model, which is deterministic here; "drawn" keeps the u that the image was drawn with.
+    frozen: parameters of the frozen networks; task: [] int32, at least 1.
+    Returns x: [n, H, W, C] in [-1, 1]; u, d: [n] int32. The class model has no dropout here.
     """
     key_z, key_u, key_d = jax.random.split(key, 3)
     d = jax.random.randint(key_d, (n,), 0, task)
-    u = draw_classes(key_u, d, class_mask)
-    x = generate(nets, frozen["generator"], jax.random.normal(key_z, (n, nets.code_size)), u, d)
-    if label == "model" and nets.class_model is not None:
+    u = draw_classes(key_u, d, drawing.class_mask)
+    z = draw_codes(nets, frozen["domain"], key_z, d, drawing.candidates)
+    x = generate(nets, frozen["generator"], z, u, d)
+    if drawing.label == "model" and nets.class_model is not None:
         logits = nets.class_model.apply({"params": frozen["class"]}, x)
         u = jnp.argmax(logits, axis=-1).astype(jnp.int32)
     return x, u, d
 
 
-def mix(nets: Nets, state: TrainState, key, batch: Batch, rows: int, class_mask, label: str):
+def mix(nets: Nets, state: TrainState, key, batch: Batch, rows: int, drawing: Drawing):
     """The batch with its placeholder rows replaced by replay. Returns x, u, d as `sample` does.
 
     Which rows are replaced depends on `batch.n_real` by index, so that shapes, and the compiled
@@ -68,7 +95,7 @@ def mix(nets: Nets, state: TrainState, key, batch: Batch, rows: int, class_mask,
     tail = tuple(column[n - rows :] for column in real)
 
     def draw():
-        drawn = sample(nets, state.replay, key, state.task, rows, class_mask, label)
+        drawn = sample(nets, state.replay, key, state.task, rows, drawing)
         keep = jnp.arange(n - rows, n) < batch.n_real
         return tuple(
             jnp.where(keep.reshape(-1, *[1] * (r.ndim - 1)), r, f)
@@ -79,7 +106,7 @@ def mix(nets: Nets, state: TrainState, key, batch: Batch, rows: int, class_mask,
     return tuple(jnp.concatenate([r[: n - rows], m]) for r, m in zip(real, mixed, strict=True))
 
 
-def materialise(nets: Nets, state: TrainState, key, n: int, class_mask, label: str):
+def materialise(nets: Nets, state: TrainState, key, n: int, drawing: Drawing):
     """Draws a pool of `n` replay images at once, as the published code does at a task change.
 
     Returns host arrays x: [n, H, W, C] uint8; u, d: [n] int32. A pure function of its arguments, so
@@ -89,7 +116,7 @@ def materialise(nets: Nets, state: TrainState, key, n: int, class_mask, label: s
     @jax.jit
     def draw(i):
         key_i = jax.random.fold_in(key, i)
-        x, u, d = sample(nets, state.replay, key_i, state.task, POOL_BATCH, class_mask, label)
+        x, u, d = sample(nets, state.replay, key_i, state.task, POOL_BATCH, drawing)
         return to_uint8(x), u, d
 
     parts = [jax.device_get(draw(i)) for i in range(-(-n // POOL_BATCH))]

@@ -18,7 +18,7 @@ class TrainState:
     params: parameters by network: generator, critic, encoder, domain and, when U > 0, class
     opt:    optimiser state by phase: critic, generator, autoencoder, inference
     ema:    averaged generator parameters; an empty dict when the average is off
-    replay: FROZEN generator (and class model) of the last task change, never touched by a step
+    replay: FROZEN generator, domain and class model of the last task change; no step touches it
     """
 
     step: jax.Array
@@ -35,9 +35,8 @@ class TrainState:
 
 
 def _frozen(state: TrainState) -> dict[str, Any]:
-    live = {"generator": state.drawing_generator}
-    if "class" in state.params:
-        live["class"] = state.params["class"]
+    live = {name: state.params[name] for name in ("class", "domain") if name in state.params}
+    live["generator"] = state.drawing_generator
     # Real copies: a buffer shared with `params` could not be donated to the train step.
     return jax.tree.map(jnp.copy, live)
 
@@ -63,5 +62,5 @@ def init_state(
 
 
 def begin_task(state: TrainState) -> TrainState:
-    """The task change: generator and class model, as they are now, become the replay."""
+    """The task change: what replay draws with becomes a copy of what is trained now."""
     return state.replace(task=state.task + 1, replay=_frozen(state))

@@ -11,7 +11,7 @@ from lgaa_jax import replay
 from lgaa_jax.data import to_unit
 from lgaa_jax.models import Nets
 from lgaa_jax.phases import Hyper, Metrics, Phases
-from lgaa_jax.replay import Batch
+from lgaa_jax.replay import Batch, Drawing
 from lgaa_jax.state import TrainState
 
 
@@ -38,25 +38,26 @@ def update_ema(state: TrainState, decay: float) -> TrainState:
     return state.replace(ema=ema)
 
 
-def draw_fake(nets: Nets, generator: dict, key: jax.Array, u, d, class_mask):
-    """G(z, u, d) of standard normal z at the rows' codes, with its vector-Jacobian product.
+def draw_fake(nets: Nets, params: dict, key: jax.Array, u, d, drawing: Drawing):
+    """G(z, u, d) at the rows' classes and tasks, with its vector-Jacobian product.
 
-    u, d: [B]; a row without a class gets one of its task's. Returns x, pullback and u: [B].
+    u, d: [B]; a row without a class gets one of its task's. Returns x, the pullback to G's
+    parameters, and u: [B].
     """
     key_z, key_u = jax.random.split(key)
-    u = jnp.where(u >= 0, u, replay.draw_classes(key_u, d, class_mask))
-    z = jax.random.normal(key_z, (u.shape[0], nets.code_size))
-    fake, pullback = jax.vjp(lambda params: replay.generate(nets, params, z, u, d), generator)
+    u = jnp.where(u >= 0, u, replay.draw_classes(key_u, d, drawing.class_mask))
+    z = replay.draw_codes(nets, params["domain"], key_z, d, drawing.candidates)
+    fake, pullback = jax.vjp(lambda own: replay.generate(nets, own, z, u, d), params["generator"])
     return fake, pullback, u
 
 
 def make_train_step(
-    nets: Nets, tx: dict[str, optax.GradientTransformation], hp: Hyper, class_mask: jax.Array
+    nets: Nets, tx: dict[str, optax.GradientTransformation], hp: Hyper, drawing: Drawing
 ) -> Callable[[TrainState, jax.Array, Batch], tuple[TrainState, Metrics]]:
     """The step `(state, run_key, batch) -> (state, metrics)`.
 
-    class_mask: [N, U] bool, the classes that each task has. What changes between tasks is in the
-    state and the batch, so one compiled program serves the whole run.
+    What changes between tasks is in the state and the batch, so one compiled program serves the
+    whole run.
     """
     phase = Phases(nets, tx, hp)
 
@@ -64,17 +65,13 @@ def make_train_step(
         key = jax.random.fold_in(run_key, state.step)
         key_replay, key_critic, key_autoencoder, key_inference = jax.random.split(key, 4)
         if hp.replay_rows:
-            x, u, d = replay.mix(
-                nets, state, key_replay, batch, hp.replay_rows, class_mask, hp.replay_label
-            )
+            x, u, d = replay.mix(nets, state, key_replay, batch, hp.replay_rows, drawing)
         else:
             x, u, d = to_unit(batch.x), batch.u, batch.d
 
         for key_i in jax.random.split(key_critic, hp.n_critic):
             key_fake, key_gp = jax.random.split(key_i)
-            fake, pullback, u_fake = draw_fake(
-                nets, state.params["generator"], key_fake, u, d, class_mask
-            )
+            fake, pullback, u_fake = draw_fake(nets, state.params, key_fake, u, d, drawing)
             state, critic_metrics = phase.critic(state, key_gp, x, fake)
         # The generator has not moved: the last fake batch serves its own phase too.
         state, generator_metrics = phase.generator(state, fake, pullback, u_fake, d)

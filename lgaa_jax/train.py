@@ -127,7 +127,9 @@ def _evaluate_row(r: Run, s, task: int) -> dict[str, dict[str, float]]:
 
 def _grids(r: Run, s, index: int) -> dict[str, np.ndarray]:
     real, reconstructed = evaluation.reconstruction_grids(r.nets, s, r.tasks[index], GRID_ROWS)
-    generated = evaluation.generated_grid(r.nets, s, r.eval_key, index, r.tasks[index], GRID_ROWS)
+    generated = evaluation.generated_grid(
+        r.nets, s, r.eval_key, index, r.tasks[index], GRID_ROWS, r.config.code_candidates
+    )
     grids = {"real": real, "reconstructed": reconstructed, "generated": generated}
     return {kind: report.grid(images) for kind, images in grids.items()}
 

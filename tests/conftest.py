@@ -15,7 +15,7 @@ import pytest
 
 from configs import default
 from lgaa_jax import models, phases, state, steps
-from lgaa_jax.replay import Batch
+from lgaa_jax.replay import Batch, Drawing
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Almost all of the suite's time is compilation; the program is the same, only its code is slower.
@@ -63,9 +63,10 @@ class System:
         self.nets = models.build(self.config, num_classes, NUM_TASKS)
         self.hp = phases.hyper(self.config, ROWS)
         self.tx = steps.optimisers(self.config)
-        self.mask = jnp.ones((NUM_TASKS, num_classes), bool)
+        mask = jnp.ones((NUM_TASKS, num_classes), bool)
+        self.drawing = Drawing(mask, self.config.code_candidates, self.config.replay.label)
         self.phases = phases.Phases(self.nets, self.tx, self.hp)
-        self.step = steps.make_train_step(self.nets, self.tx, self.hp, self.mask)
+        self.step = steps.make_train_step(self.nets, self.tx, self.hp, self.drawing)
 
         names, ema = phases.trained_networks(self.nets, self.hp), self.hp.ema_decay > 0
         # Compiled as a whole: op by op it takes half a minute.

@@ -1,0 +1,253 @@
+"""Times a training step, phase by phase, against the same networks written plainly.
+
+    python benchmarks/step.py --preset=paper32 --json=step.json
+
+The plain step has the same networks with `jax.lax`'s strided and transposed convolutions, runs the
+generator once for the critic's phase and again for its own, and is compiled with XLA's defaults.
+Everything takes turns, so that other load on the machine falls on all. FLOPs are those that XLA's
+cost analysis counts in the program of plain convolutions: the same work, whichever way it is done.
+"""
+
+import argparse
+import contextlib
+import json
+import statistics
+import time
+from collections.abc import Callable
+from unittest import mock
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from configs import default
+from lgaa_jax import evaluation, models, ops, phases, replay, state, steps
+from lgaa_jax.replay import Batch
+
+NUM_CLASSES, NUM_TASKS = 10, 2
+MATMUL = 2048
+SIZES = {"small": (32, 1), "paper32": (32, 3)}  # height and width, channels
+
+
+@contextlib.contextmanager
+def plainly():
+    """Within it, networks are traced with `jax.lax` alone."""
+    with (
+        mock.patch.object(ops, "conv", lambda x, w, stride=1: ops.plain_conv(x, w, stride)),
+        mock.patch.object(ops, "conv_transpose", ops.plain_conv_transpose),
+        mock.patch.object(ops, "max_pool", lambda x: nn.max_pool(x, (2, 2), (2, 2))),
+    ):
+        yield
+
+
+class System:
+    """Networks, state and batch of the second of two tasks, at a preset's size."""
+
+    def __init__(self, preset: str, size: int, channels: int, batch_size: int):
+        c = default.get_config()
+        c.model, c.data.size, c.data.channels, c.batch_size = preset, size, channels, batch_size
+        self.nets = models.build(c, NUM_CLASSES, NUM_TASKS)
+        self.rows = batch_size // 2
+        self.hp = phases.hyper(c, self.rows)
+        self.tx = steps.optimisers(c)
+        mask = jnp.ones((NUM_TASKS, NUM_CLASSES), bool)
+        self.drawing = replay.Drawing(mask, c.code_candidates, c.replay.label)
+        self.key = jax.random.key(0)
+        trained = phases.trained_networks(self.nets, self.hp)
+        init = jax.jit(lambda: state.init_state(self.nets, self.tx, trained, True, self.key))
+        self.state = state.begin_task(init())
+        rng = np.random.default_rng(0)
+        x = rng.integers(0, 256, (batch_size, size, size, channels), np.uint8)
+        u = rng.integers(0, NUM_CLASSES, batch_size).astype(np.int32)
+        d = np.ones(batch_size, np.int32)
+        self.batch = jax.device_put(Batch(x, u, d, np.int32(batch_size - self.rows)))
+
+    def parts(self) -> dict[str, tuple[Callable, tuple]]:
+        """Each phase as a function and its arguments; their sum is about one step."""
+        s, key, hp, nets = self.state, self.key, self.hp, self.nets
+        phase = phases.Phases(nets, self.tx, hp)
+        x = jax.random.uniform(key, self.batch.x.shape, minval=-1.0)
+        z = jnp.zeros((len(x), nets.code_size))
+        u, d = self.batch.u, self.batch.d
+        arguments = (s, key, x, u, d, z)
+
+        def fake(s, key, x, u, d, z):
+            return steps.draw_fake(nets, s.params, key, u, d, self.drawing)
+
+        def generator(s, key, x, u, d, z):
+            images, pullback, u = fake(s, key, x, u, d, z)
+            return phase.generator(s, images, pullback, u, d)
+
+        def critic(s, key, x, u, d, z):
+            return phase.critic(s, key, x, jnp.flip(x, 0))
+
+        def autoencoder(s, key, x, u, d, z):
+            return phase.autoencoder(s, key, x)
+
+        def inference(s, key, x, u, d, z):
+            return phase.inference(s, key, x, u, d, z)
+
+        def mix(s, key, x, u, d, z):
+            return replay.mix(nets, s, key, self.batch, self.rows, self.drawing)
+
+        def evaluate(s, key, x, u, d, z):
+            mask = jnp.ones(len(x), bool)
+            return evaluation.make_batch_sums(nets)(s, self.batch.x, u, d[0], mask)
+
+        functions = {
+            "replay": mix,
+            "critic": critic,
+            "fake + generator": generator,
+            "autoencoder": autoencoder,
+            "inference": inference,
+            "evaluation": evaluate,
+        }
+        return {name: (function, arguments) for name, function in functions.items()}
+
+    def step(self) -> tuple[Callable, tuple]:
+        """The training step."""
+        train_step = steps.make_train_step(self.nets, self.tx, self.hp, self.drawing)
+        return train_step, (self.state, self.key, self.batch)
+
+    def plain_step(self) -> tuple[Callable, tuple]:
+        """Four separate phases, a generator forward for each; to be traced in `plainly`."""
+        phase = phases.Phases(self.nets, self.tx, self.hp)
+
+        def step(s, key, batch):
+            keys = jax.random.split(jax.random.fold_in(key, s.step), 6)
+            x, u, d = replay.mix(self.nets, s, keys[0], batch, self.rows, self.drawing)
+            draw = steps.draw_fake
+            images, _, _ = draw(self.nets, s.params, keys[1], u, d, self.drawing)
+            s, critic = phase.critic(s, keys[2], x, images)
+            drawn = draw(self.nets, s.params, keys[3], u, d, self.drawing)
+            s, generator = phase.generator(s, *drawn, d)
+            s, autoencoder, z = phase.autoencoder(s, keys[4], x)
+            s, inference = phase.inference(s, keys[5], x, u, d, z)
+            s = steps.update_ema(s, self.hp.ema_decay)
+            return s.replace(step=s.step + 1), critic | generator | autoencoder | inference
+
+        return step, (self.state, self.key, self.batch)
+
+
+def compile_(function: Callable, arguments: tuple, options: dict):
+    """The compiled program and the seconds that took."""
+    begin = time.perf_counter()
+    compiled = jax.jit(function, compiler_options=options).lower(*arguments).compile()
+    return compiled, time.perf_counter() - begin
+
+
+def flops(compiled) -> float:
+    """Floating-point operations by XLA's cost analysis; 0 where it has none."""
+    return (compiled.cost_analysis() or {}).get("flops", 0.0)
+
+
+def memory(compiled) -> int:
+    """Bytes that a call holds at once: arguments, results and temporaries."""
+    m = compiled.memory_analysis()
+    return m.argument_size_in_bytes + m.output_size_in_bytes + m.temp_size_in_bytes
+
+
+def take_turns(programs: dict, repeats: int) -> dict[str, list[float]]:
+    """Seconds of each call; programs: name to (compiled, arguments)."""
+    taken = {name: [] for name in programs}
+    for turn in range(repeats + 1):
+        for name, (compiled, arguments) in programs.items():
+            begin = time.perf_counter()
+            jax.block_until_ready(compiled(*arguments))
+            if turn:  # the first call of all warms up
+                taken[name].append(time.perf_counter() - begin)
+    return taken
+
+
+def measure(system: System, repeats: int, plain: bool) -> dict:
+    """Rows of the table by name, and the rate of a matrix product in the same run."""
+    square = jnp.ones((MATMUL, MATMUL))
+    cases = {"matrix product": (jnp.matmul, (square, square)), "step": system.step()}
+    cases |= system.parts()
+    programs, seconds, work = {}, {}, {}
+    for name, (function, arguments) in cases.items():
+        compiled, seconds[name] = compile_(function, arguments, ops.compiler_options())
+        programs[name] = compiled, arguments
+        with plainly():
+            again = lambda *a, f=function: f(*a)  # noqa: E731  (a function jit has not seen)
+            work[name] = flops(jax.jit(again).lower(*arguments))
+    if plain:
+        with plainly():
+            function, arguments = system.plain_step()
+            compiled, seconds["plain step"] = compile_(function, arguments, {})
+        programs["plain step"], work["plain step"] = (compiled, arguments), flops(compiled)
+    taken = take_turns(programs, repeats)
+    rows = {}
+    for name, times in taken.items():
+        median = statistics.median(times)
+        rows[name] = {
+            "median_s": median,
+            "min_s": min(times),
+            "max_s": max(times),
+            "gflop": work[name] / 1e9,
+            "gflops": work[name] / 1e9 / median,
+            "bytes": memory(programs[name][0]),
+            "compile_s": seconds[name],
+        }
+    return rows
+
+
+def report(rows: dict, batch_size: int) -> None:
+    """Prints the table."""
+    peak = rows["matrix product"]["gflops"]
+    head = f"{'':<18}{'median ms':>10}{'min':>9}{'max':>9}{'images/s':>10}{'GFLOP':>8}"
+    print(head + f"{'GFLOP/s':>9}{'share':>7}{'MB':>7}{'compile s':>11}")
+    for name, r in rows.items():
+        rate = "" if name == "matrix product" else f"{batch_size / r['median_s']:.0f}"
+        times = "".join(
+            f"{1e3 * r[key]:>{n}.1f}" for key, n in zip(_TIMES, (10, 9, 9), strict=True)
+        )
+        print(
+            f"{name:<18}{times}{rate:>10}{r['gflop']:>8.1f}{r['gflops']:>9.0f}"
+            f"{r['gflops'] / peak:>7.2f}{r['bytes'] / 1e6:>7.0f}{r['compile_s']:>11.1f}"
+        )
+
+
+_TIMES = ("median_s", "min_s", "max_s")
+
+
+def main() -> None:
+    """Parses the flags, measures, prints and writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="small", choices=sorted(models.PRESETS))
+    parser.add_argument("--size", type=int, help="height and width; default the preset's largest")
+    parser.add_argument("--channels", type=int, help="default 1 for small, else 3")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--no-plain", action="store_true", help="leave the plain step out")
+    parser.add_argument("--json", help="file for the figures")
+    args = parser.parse_args()
+    size, channels = SIZES[args.preset]
+    size, channels = args.size or size, args.channels or channels
+    print(
+        f"jax {jax.__version__}, {jax.devices()[0].device_kind}, {args.preset}, "
+        f"{size}x{size}x{channels}, batch {args.batch}, {args.repeats} turns",
+        flush=True,
+    )
+    rows = measure(System(args.preset, size, channels, args.batch), args.repeats, not args.no_plain)
+    report(rows, args.batch)
+    median, rate = rows["step"]["median_s"], rows["matrix product"]["gflops"]
+    result = {
+        "median_s": median,
+        "matmul_gflops": rate,
+        "images_per_s": args.batch / median,
+        "peak_bytes": rows["step"]["bytes"],
+        "step_gflop": rows["step"]["gflop"],
+        "parts": rows,
+    }
+    if not args.no_plain:
+        result["plain_median_s"] = rows["plain step"]["median_s"]
+        print(f"step / plain step: {median / result['plain_median_s']:.2f}")
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as file:
+            json.dump(result, file, indent=2)
+
+
+if __name__ == "__main__":
+    main()
