@@ -4,6 +4,7 @@ import os
 import re
 import sys
 
+import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
@@ -52,6 +53,18 @@ def default_workdir() -> str:
     return os.path.join("runs", f"{name}-{preset}" if preset else name)
 
 
+def keep_compiled() -> None:
+    """Lets JAX keep what it compiles in the user's cache folder, so that a second start is quick.
+
+    JAX_COMPILATION_CACHE_DIR names another folder; with JAX_ENABLE_COMPILATION_CACHE=false
+    nothing is kept.
+    """
+    if not jax.config.jax_compilation_cache_dir:
+        root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        jax.config.update("jax_compilation_cache_dir", os.path.join(root, "lgaa_jax", "compiled"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
 def main(argv: list[str]) -> None:
     """Checks the flags and calls `train.run` or `train.evaluate`."""
     if len(argv) > 1:
@@ -63,6 +76,7 @@ def main(argv: list[str]) -> None:
             "launch.py: --step goes with --mode=eval; training resumes from the last checkpoint."
         )
     workdir = WORKDIR.value or default_workdir()
+    keep_compiled()
     try:
         if MODE.value == "train":
             train.run(CONFIG.value, workdir)

@@ -52,10 +52,10 @@ class System:
         self.hp = phases.hyper(c, self.rows)
         self.tx = steps.optimisers(c)
         mask = jnp.ones((NUM_TASKS, NUM_CLASSES), bool)
-        self.drawing = replay.Drawing(mask, c.code_candidates, c.replay.label)
+        self.drawing = replay.Drawing(mask, c.replay.label)
         self.key = jax.random.key(0)
         trained = phases.trained_networks(self.nets, self.hp)
-        init = jax.jit(lambda: state.init_state(self.nets, self.tx, trained, True, self.key))
+        init = jax.jit(lambda: state.init_state(self.nets, self.tx, trained, True, True, self.key))
         self.state = state.begin_task(init())
         rng = np.random.default_rng(0)
         x = rng.integers(0, 256, (batch_size, size, size, channels), np.uint8)
@@ -73,7 +73,7 @@ class System:
         arguments = (s, key, x, u, d, z)
 
         def fake(s, key, x, u, d, z):
-            return steps.draw_fake(nets, s.params, key, u, d, self.drawing)
+            return steps.draw_fake(nets, s.params["generator"], s.codes, key, u, d, self.drawing)
 
         def generator(s, key, x, u, d, z):
             images, pullback, u = fake(s, key, x, u, d, z)
@@ -118,12 +118,15 @@ class System:
             keys = jax.random.split(jax.random.fold_in(key, s.step), 6)
             x, u, d = replay.mix(self.nets, s, keys[0], batch, self.rows, self.drawing)
             draw = steps.draw_fake
-            images, _, _ = draw(self.nets, s.params, keys[1], u, d, self.drawing)
+            images, _, _ = draw(
+                self.nets, s.params["generator"], s.codes, keys[1], u, d, self.drawing
+            )
             s, critic = phase.critic(s, keys[2], x, images)
-            drawn = draw(self.nets, s.params, keys[3], u, d, self.drawing)
+            drawn = draw(self.nets, s.params["generator"], s.codes, keys[3], u, d, self.drawing)
             s, generator = phase.generator(s, *drawn, d)
             s, autoencoder, z = phase.autoencoder(s, keys[4], x)
             s, inference = phase.inference(s, keys[5], x, u, d, z)
+            s = s.replace(codes=steps.update_codes(s.codes, z, d, self.hp.code_decay))
             s = steps.update_ema(s, self.hp.ema_decay)
             return s.replace(step=s.step + 1), critic | generator | autoencoder | inference
 

@@ -12,10 +12,14 @@ def get_config() -> ml_collections.ConfigDict:
     )
     c.strategy = "lgaa"  # lgaa | finetune (no replay) | joint (all tasks' real data at once)
     c.model = "small"  # small | paper32
+    c.compute_dtype = (
+        "float32"  # float32 | bfloat16: of the networks; parameters and losses float32
+    )
     c.seed = 0
     c.batch_size = 64  # rows of one training batch, real and replayed together
     c.steps_per_task = 1500  # training steps of each task; 0: use epochs_per_task
     c.epochs_per_task = 0.0  # passes over the task's real images; read when steps_per_task is 0
+    c.steps_per_call = 0  # steps in one call of the program; 0: log.every, on a CPU 1
     c.labels = "all"  # all | a fraction in (0, 1), say 0.1 | none (there is no class code then)
 
     c.data = data = ml_collections.ConfigDict()
@@ -52,9 +56,9 @@ def get_config() -> ml_collections.ConfigDict:
     c.optim.generator = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.9}
     c.optim.autoencoder = {"name": "adam", "learning_rate": 5e-4, "b1": 0.9, "b2": 0.999}
     c.optim.inference = {"name": "adam", "learning_rate": 5e-4, "b1": 0.9, "b2": 0.999}
-    # Codes drawn from the prior for one fake or replayed image, of which q(d|z) picks one that goes
-    # with the image's task; 1 (published): z is drawn without regard to d.
-    c.code_candidates = 8
+    # Of the running mean and deviation of each task's codes, with which z is drawn for its images;
+    # 0 (published): z is drawn from N(0, I) for every task.
+    c.code_decay = 0.99
     c.ema_decay = 0.998  # of the averaged generator that is frozen, evaluated and drawn; 0: none
 
     c.replay = replay = ml_collections.ConfigDict()
@@ -95,7 +99,7 @@ def published(c: ml_collections.ConfigDict) -> None:
     c.net.norm = "affine"
     c.loss.joint_inference = True
     c.ema_decay = 0.0
-    c.code_candidates = 1
+    c.code_decay = 0.0
     c.replay.mode = "materialised"
     for phase in ("critic", "generator"):
         c.optim[phase].update(name="rmsprop", learning_rate=1e-4, b1=0.0, b2=0.9)

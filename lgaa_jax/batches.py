@@ -1,7 +1,7 @@
-"""Which rows make up the batch of a step: a pure function of (config, task, step)."""
+"""What a batch is taken from, and which rows make it up: pure in (config, task, step)."""
 
 import math
-from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import ml_collections
@@ -11,10 +11,17 @@ from lgaa_jax import config as configuration
 from lgaa_jax import data, replay
 from lgaa_jax.errors import UserError
 from lgaa_jax.models import Nets
-from lgaa_jax.replay import Batch
 from lgaa_jax.state import TrainState
 
 POOL = 1 << 20  # offset of the task index in the data order of replay pools, so that orders differ
+
+
+class Pool(NamedTuple):
+    """Labelled images that batches are taken from; rows past the last image are never taken."""
+
+    x: jax.Array  # [M, H, W, C] uint8
+    u: jax.Array  # [M] int32, -1: no label
+    d: jax.Array  # [M] int32, index of the task
 
 
 class Source:
@@ -36,21 +43,35 @@ class Source:
                 f"{len(tasks)} tasks; raise it to at least {len(tasks)}."
             )
 
+    @property
+    def _replays(self) -> bool:
+        return self._config.strategy == "lgaa"
+
+    @property
+    def _materialises(self) -> bool:
+        return self._replays and self._config.replay.mode == "materialised"
+
+    @property
+    def _joint(self) -> bool:
+        return self._config.strategy == "joint"
+
     def real_rows(self, task: int) -> int:
         """Rows of a batch that hold real images of the current task."""
         size = self._config.batch_size
-        if task == 0 or self._config.strategy != "lgaa":
+        if task == 0 or not self._replays:
             return size
         fraction = configuration.replay_fraction(self._config)
         fraction = task / (task + 1) if fraction is None else fraction
         return min(max(1, round(size * (1 - fraction))), size - 1)
 
+    def pool_rows(self, task: int) -> int:
+        """Rows of a batch that come from the pool; the step itself fills the others with replay."""
+        return self._config.batch_size if self._materialises else self.real_rows(task)
+
     def drawn_rows(self) -> int:
         """The most rows that the step itself must fill with replay, over all tasks."""
-        if self._config.strategy != "lgaa" or self._config.replay.mode != "online":
-            return 0
         tasks = range(len(self._tasks))
-        return max(self._config.batch_size - self.real_rows(task) for task in tasks)
+        return max(self._config.batch_size - self.pool_rows(task) for task in tasks)
 
     def steps(self, task: int) -> int:
         """Training steps of a task."""
@@ -67,41 +88,49 @@ class Source:
         """The first step of a task."""
         return self.ends()[task] - self.steps(task)
 
-    def open(self, task: int, state: TrainState) -> Callable[[int], Batch]:
-        """The function from a step of the run to its batch, for one task."""
-        start = self.start(task)
-        if self._config.strategy == "joint":
-            return self._joint
-        pool = None
-        if task and self._config.strategy == "lgaa" and self._config.replay.mode == "materialised":
-            pool = self._materialise(task, state)
-        return lambda step: self._single(task, step - start, pool)
+    def pool(self, task: int, state: TrainState) -> Pool:
+        """What the batches of a task are taken from, on the device; of one size for all tasks."""
+        parts = [self._images(i) for i in (range(len(self._tasks)) if self._joint else [task])]
+        if task and self._materialises:
+            key = jax.random.fold_in(self._pool_key, task)
+            n = task * self._config.replay.pool_size
+            parts.append(replay.materialise(self._nets, state, key, n, self._drawing))
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        rest = self._capacity() - len(columns[0])
+        padded = [np.pad(c, [(0, rest)] + [(0, 0)] * (c.ndim - 1)) for c in columns]
+        return jax.device_put(Pool(*padded))
 
-    def _rows(self, task: int, count: int, step: int):
+    def rows(self, task: int, step: int) -> np.ndarray:
+        """Which of the pool make up the batch of a step of the run. Returns [B] int32."""
+        size, seed = self._config.batch_size, self._config.seed
+        sizes = self._sizes()
+        if self._joint:
+            # All tasks in each batch, in equal shares; the first tasks take the odd rows.
+            n = len(sizes)
+            counts = [size // n + (i < size % n) for i in range(n)]
+            streams = [(sizes[i], counts[i], i) for i in range(n)]
+        else:
+            step -= self.start(task)
+            streams = [(sizes[task], self.real_rows(task), task)]
+            if task and self._materialises:
+                n = task * self._config.replay.pool_size
+                streams.append((n, size - self.real_rows(task), task + POOL))
+        first, parts = 0, []
+        for n, count, stream in streams:
+            parts.append(first + data.stream_indices(n, count, seed, stream, step))
+            first += n
+        # Where the pool does not fill the batch, the step overwrites what this repeats.
+        return np.resize(np.concatenate(parts), size).astype(np.int32)
+
+    def _sizes(self) -> list[int]:
+        return [len(task.train.images) for task in self._tasks]
+
+    def _capacity(self) -> int:
+        if self._joint:
+            return sum(self._sizes())
+        drawn = self._config.replay.pool_size if self._materialises else 0
+        return max(n + task * drawn for task, n in enumerate(self._sizes()))
+
+    def _images(self, task: int):
         split = self._tasks[task].train
-        index = data.stream_indices(len(split.images), count, self._config.seed, task, step)
-        return split.images[index], split.labels[index], np.full(count, task, np.int32)
-
-    def _single(self, task: int, step: int, pool) -> Batch:
-        size, n_real = self._config.batch_size, self.real_rows(task)
-        parts = [self._rows(task, n_real, step)]
-        if pool is not None:
-            index = data.stream_indices(
-                len(pool[0]), size - n_real, self._config.seed, task + POOL, step
-            )
-            parts.append(tuple(column[index] for column in pool))
-        x, u, d = (np.concatenate(column) for column in zip(*parts, strict=True))
-        index = np.arange(size) % len(x)  # the step overwrites what this repeats
-        return Batch(x[index], u[index], d[index], np.int32(len(x)))
-
-    def _joint(self, step: int) -> Batch:
-        """All tasks in each batch, in equal shares; the first tasks take the odd rows."""
-        size, n = self._config.batch_size, len(self._tasks)
-        counts = [size // n + (task < size % n) for task in range(n)]
-        parts = [self._rows(task, count, step) for task, count in enumerate(counts)]
-        return Batch(*(np.concatenate(c) for c in zip(*parts, strict=True)), np.int32(size))
-
-    def _materialise(self, task: int, state: TrainState):
-        key = jax.random.fold_in(self._pool_key, task)
-        n = task * self._config.replay.pool_size
-        return replay.materialise(self._nets, state, key, n, self._drawing)
+        return split.images, split.labels, np.full(len(split.labels), task, np.int32)

@@ -8,6 +8,7 @@ from lgaa_jax.errors import UserError
 STRATEGIES = ("lgaa", "finetune", "joint")
 CHOICES = {
     "strategy": STRATEGIES,
+    "compute_dtype": ("float32", "bfloat16"),
     "replay.mode": ("online", "materialised"),
     "replay.label": ("model", "drawn"),
     **{
@@ -17,7 +18,6 @@ CHOICES = {
 }
 POSITIVE = (
     "batch_size",
-    "code_candidates",
     "loss.temperature",
     "loss.n_critic",
     "replay.pool_size",
@@ -29,6 +29,7 @@ POSITIVE = (
 )
 NOT_NEGATIVE = (
     "seed",
+    "steps_per_call",
     "steps_per_task",
     "epochs_per_task",
     "net.width",
@@ -43,6 +44,7 @@ NOT_NEGATIVE = (
 )
 BELOW_ONE = (
     "ema_decay",
+    "code_decay",
     "net.dropout",
     *(
         f"optim.{p}.{b}"

@@ -20,11 +20,11 @@ def reconstruct(
 
     x: [B, H, W, C] in [-1, 1] -> reconstruction [B, H, W, C], class [B] (-1 when U = 0), task [B].
     """
-    z, _ = nets.encoder.apply({"params": state.params["encoder"]}, x)
-    d = jnp.argmax(nets.domain.apply({"params": state.params["domain"]}, z), axis=-1)
+    z, _ = nets.apply("encoder", state.params, x)
+    d = jnp.argmax(nets.apply("domain", state.params, z), axis=-1)
     u = jnp.full(d.shape, -1, jnp.int32)
     if nets.class_model is not None:
-        logits = nets.class_model.apply({"params": state.params["class"]}, x)
+        logits = nets.apply("class", state.params, x)
         u = jnp.argmax(logits, axis=-1).astype(jnp.int32)
     return replay.generate(nets, state.drawing_generator, z, u, d), u, d
 
@@ -76,17 +76,18 @@ def evaluate(batch_sums: Callable, state: TrainState, task: int, split: Split, s
 
 
 def generated_grid(
-    nets: Nets, state: TrainState, key, index: int, task: Task, rows: int, candidates: int
+    nets: Nets, state: TrainState, key, index: int, task: Task, rows: int
 ) -> np.ndarray:
     """Samples of one task, a column per class (or ten columns without classes).
 
-    Returns [rows, columns, H, W, C] uint8. The codes are those of `replay.draw_codes`.
+    Returns [rows, columns, H, W, C] uint8. The codes are those of `replay.draw_codes`, from the
+    same normal numbers whenever `key` is the same.
     """
     classes = np.array(task.classes or [-1] * 10, np.int32)
     n = rows * len(classes)
     d = np.full(n, index, np.int32)
     key = jax.random.fold_in(key, index)
-    z = replay.draw_codes(nets, state.params["domain"], key, jnp.asarray(d), candidates)
+    z = replay.draw_codes(key, state.codes, jnp.asarray(d), nets.code_size)
     x = _generate(nets, state.drawing_generator, z, np.tile(classes, rows), d)
     return np.asarray(to_uint8(x)).reshape(rows, len(classes), *nets.image_shape)
 

@@ -24,7 +24,8 @@ class Run:
     source: Source
     ends: tuple[int, ...]  # step at which each task ends
     init: Callable[[], state.TrainState]
-    train_step: Callable
+    train_steps: Callable
+    steps_per_call: int
     batch_sums: Callable
     train_key: jax.Array
     eval_key: jax.Array
@@ -46,9 +47,7 @@ def build(config: ml_collections.ConfigDict) -> Run:
     num_classes = max(task.num_classes for task in tasks)
     nets = models.build(config, num_classes, len(tasks))
     init_key, train_key, eval_key, pool_key = jax.random.split(jax.random.key(config.seed), 4)
-    drawing = replay.Drawing(
-        class_mask(tasks, num_classes), config.code_candidates, config.replay.label
-    )
+    drawing = replay.Drawing(class_mask(tasks, num_classes), config.replay.label)
     source = Source(config, tasks, nets, drawing, pool_key)
     tx, hp = steps.optimisers(config), phases.hyper(config, source.drawn_rows())
     init = functools.partial(
@@ -57,10 +56,12 @@ def build(config: ml_collections.ConfigDict) -> Run:
         tx,
         phases.trained_networks(nets, hp),
         config.ema_decay > 0,
+        config.code_decay > 0,
         init_key,
     )
     # Initialisation runs once: on a CPU, to optimise its code takes far longer than to run it.
-    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
+    on_cpu = jax.default_backend() == "cpu"
+    options = {"xla_backend_optimization_level": 0} if on_cpu else None
     return Run(
         config=config,
         tasks=tasks,
@@ -68,11 +69,12 @@ def build(config: ml_collections.ConfigDict) -> Run:
         source=source,
         ends=source.ends(),
         init=jax.jit(init, compiler_options=options),
-        train_step=jax.jit(
-            steps.make_train_step(nets, tx, hp, drawing),
+        train_steps=jax.jit(
+            steps.make_train_steps(steps.make_train_step(nets, tx, hp, drawing)),
             donate_argnums=0,
             compiler_options=ops.compiler_options(),
         ),
+        steps_per_call=config.steps_per_call or (1 if on_cpu else config.log.every),
         batch_sums=evaluation.make_batch_sums(nets),
         train_key=train_key,
         eval_key=eval_key,

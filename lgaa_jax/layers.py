@@ -64,7 +64,7 @@ class GroupNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x: [B, H, W, C] -> the same shape."""
+        """x: [B, H, W, C] -> the same shape. Mean and variance are float32 for bfloat16 images."""
         b, _, _, c = x.shape
         scale = self.param("scale", nn.initializers.ones, (c,))
         bias = self.param("bias", nn.initializers.zeros, (c,))
@@ -72,11 +72,15 @@ class GroupNorm(nn.Module):
         def group_mean(values: jax.Array) -> jax.Array:
             return values.mean((1, 2)).reshape(b, self.groups, -1).mean(2, keepdims=True)
 
-        mean = group_mean(x)
-        rate = jax.lax.rsqrt(group_mean(jnp.square(x)) - jnp.square(mean) + 1e-6)
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        mean = group_mean(wide)
+        # Rounding may leave a variance below 0 where all pixels are alike.
+        variance = jnp.maximum(group_mean(jnp.square(wide)) - jnp.square(mean), 0.0)
+        rate = jax.lax.rsqrt(variance + 1e-6)
         rate = rate * scale.reshape(1, self.groups, -1)
         shift = bias.reshape(1, self.groups, -1) - mean * rate
-        return x * rate.reshape(b, 1, 1, c) + shift.reshape(b, 1, 1, c)
+        rate, shift = (a.reshape(b, 1, 1, c).astype(x.dtype) for a in (rate, shift))
+        return x * rate + shift
 
 
 def normalisation(kind: str, channels: int) -> nn.Module:

@@ -115,9 +115,16 @@ class DomainModel(nn.Module):
         return dense(self.num_tasks)(z)
 
 
+def _cast(tree, dtype):
+    return jax.tree.map(lambda a: a.astype(dtype), tree)
+
+
 @dataclasses.dataclass(frozen=True)
 class Nets:
-    """The networks of a run and the sizes they share. `class_model` is None when U = 0."""
+    """The networks of a run and the sizes they share. `class_model` is None when U = 0.
+
+    Parameters are float32; `compute_dtype` is what the networks calculate in.
+    """
 
     generator: Generator
     encoder: Encoder
@@ -128,6 +135,16 @@ class Nets:
     code_size: int
     num_classes: int
     num_tasks: int
+    compute_dtype: str
+
+    def apply(self, network: str, params: Params, *inputs: jax.Array, **options):
+        """The output of one network, float32, from the parameters of all; see `init` for the names.
+
+        options: keyword arguments of the network and of Linen's `apply`.
+        """
+        module = self.class_model if network == "class" else getattr(self, network)
+        own, *inputs = _cast((params[network], *inputs), self.compute_dtype)
+        return _cast(module.apply({"params": own}, *inputs, **options), jnp.float32)
 
     def init(self, key: jax.Array) -> Params:
         """Initial parameters by network: generator, critic, encoder, domain; class if U > 0."""
@@ -183,4 +200,5 @@ def build(config: ml_collections.ConfigDict, num_classes: int, num_tasks: int) -
         code_size=code_size,
         num_classes=num_classes,
         num_tasks=num_tasks,
+        compute_dtype=config.compute_dtype,
     )

@@ -145,8 +145,14 @@ def _kernel_grad(x: jax.Array, g: jax.Array, k: int, stride: int) -> jax.Array:
         g = jnp.concatenate([g[:, :, last - s : last - s + w] for s in shifts], 3)
         return lax.dot_general(x, g, (((0, 1, 2),) * 2, ((), ())), preferred_element_type=dtype)
 
+    def kernel(total: jax.Array) -> jax.Array:
+        total = total.reshape(k, stride, i, last - first + 1, o)
+        return jnp.stack([total[:, p, :, s - first] for s, p in taps], 1).astype(x.dtype)
+
     size = h * w * k * max(stride * i, o)
     n = max(m for m in range(1, b + 1) if b % m == 0 and (m == 1 or m * size <= CHUNK))
+    if n == b:
+        return kernel(product(x, g))
     # Sliced along the second axis, so that a batch split over devices stays split.
     x, g = (a.reshape(n, b // n, *a.shape[1:]) for a in (x, g))
 
@@ -155,10 +161,7 @@ def _kernel_grad(x: jax.Array, g: jax.Array, k: int, stride: int) -> jax.Array:
         return total + product(*chunk), None
 
     zero = jnp.zeros((k * stride * i, (last - first + 1) * o), dtype)
-    total, _ = lax.scan(add, zero, jnp.arange(b // n))
-    total = total.reshape(k, stride, i, last - first + 1, o)
-    columns = [total[:, place, :, shift - first] for shift, place in taps]
-    return jnp.stack(columns, 1).astype(x.dtype)
+    return kernel(lax.scan(add, zero, jnp.arange(b // n))[0])
 
 
 _conv.defvjp(

@@ -27,6 +27,7 @@ class Hyper:
     joint_inference: bool
     n_critic: int
     ema_decay: float
+    code_decay: float
     replay_rows: int  # most rows of a batch that replay fills; 0: the batch comes complete
 
 
@@ -35,6 +36,7 @@ def hyper(config: ml_collections.ConfigDict, replay_rows: int) -> Hyper:
     return Hyper(
         **config.loss,
         ema_decay=config.ema_decay,
+        code_decay=config.code_decay,
         replay_rows=replay_rows,
     )
 
@@ -58,10 +60,6 @@ class Phases:
     tx: dict[str, optax.GradientTransformation]
     hp: Hyper
 
-    def _apply(self, network: str, params: dict, *args, **kwargs):
-        module = {"class": self.nets.class_model}.get(network) or getattr(self.nets, network)
-        return module.apply({"params": params[network]}, *args, **kwargs)
-
     def _descend(self, state: TrainState, phase: str, grads: dict) -> TrainState:
         """One optimiser update of the networks in `grads`."""
         own = {name: state.params[name] for name in grads}
@@ -77,7 +75,7 @@ class Phases:
 
         def objective(own):
             def score(images):
-                return self._apply("critic", own, images)
+                return self.nets.apply("critic", own, images)
 
             # One forward over both sets is one larger convolution instead of two small ones.
             fake_score, real_score = jnp.split(score(jnp.concatenate([fake, x])), 2)
@@ -96,12 +94,12 @@ class Phases:
         """
 
         def objective(images):
-            adversarial = -jnp.mean(self._apply("critic", state.params, images))
-            code, _ = self._apply("encoder", state.params, images)
-            info = jnp.mean(losses.cross_entropy(self._apply("domain", state.params, code), d))
+            adversarial = -jnp.mean(self.nets.apply("critic", state.params, images))
+            code, _ = self.nets.apply("encoder", state.params, images)
+            info = jnp.mean(losses.cross_entropy(self.nets.apply("domain", state.params, code), d))
             metrics = {"loss/generator": adversarial, "info/domain": info}
             if self.nets.class_model is not None:
-                logits = self._apply("class", state.params, images)
+                logits = self.nets.apply("class", state.params, images)
                 metrics["info/class"] = jnp.mean(losses.cross_entropy(logits, u))
                 info += metrics["info/class"]
             return adversarial + self.hp.info * info, metrics
@@ -120,19 +118,19 @@ class Phases:
 
         def objective(own):
             params = {**state.params, **own}
-            mean, std = self._apply("encoder", params, x)
+            mean, std = self.nets.apply("encoder", params, x)
             z = mean + std * jax.random.normal(key_z, mean.shape)
-            logits_d = self._apply("domain", params, z)
+            logits_d = self.nets.apply("domain", params, z)
             d = losses.gumbel_softmax(key_d, logits_d, hp.temperature)
             u = jnp.zeros((x.shape[0], 0))
             kl = {"z": losses.kl_normal(mean, std), "d": losses.kl_uniform(logits_d)}
             weight = {"z": hp.beta, "d": hp.beta_d}
             if self.nets.class_model is not None:
-                logits_u = self._apply("class", params, x)
+                logits_u = self.nets.apply("class", params, x)
                 u = losses.gumbel_softmax(key_u, logits_u, hp.temperature)
                 if hp.joint_inference:
                     kl["u"], weight["u"] = losses.kl_uniform(logits_u), hp.beta_u
-            x_rec = self._apply("generator", params, z, u, d)
+            x_rec = self.nets.apply("generator", params, z, u, d)
             terms = {f"kl/{name}": jnp.mean(value) for name, value in kl.items()}
             error = jnp.mean(losses.reconstruction(x, x_rec))
             loss = error + sum(weight[name] * terms[f"kl/{name}"] for name in weight)
@@ -146,10 +144,10 @@ class Phases:
         labelled = jnp.maximum(jnp.sum(u >= 0), 1).astype(jnp.float32)
 
         def objective(own):
-            loss = jnp.mean(losses.cross_entropy(self._apply("domain", own, z), d))
+            loss = jnp.mean(losses.cross_entropy(self.nets.apply("domain", own, z), d))
             metrics = {"loss/domain": loss}
             if self.nets.class_model is not None:
-                logits = self._apply("class", own, x, train=True, rngs={"dropout": key})
+                logits = self.nets.apply("class", own, x, train=True, rngs={"dropout": key})
                 metrics["loss/class"] = jnp.sum(losses.cross_entropy(logits, u)) / labelled
                 loss += metrics["loss/class"]
             return loss, metrics

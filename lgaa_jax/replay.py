@@ -28,7 +28,6 @@ class Drawing:
     """How labelled images are drawn from a generator."""
 
     class_mask: jax.Array  # [N, U] bool, the classes that each task has
-    candidates: int  # draws of z from the prior, of which q(d|z) keeps one; 1: the prior itself
     label: str  # label of a replayed row: "model" (argmax of q(u|x), frozen) or "drawn" (its u)
 
 
@@ -44,42 +43,37 @@ def draw_classes(key: jax.Array, d: jax.Array, class_mask: jax.Array) -> jax.Arr
     return jax.random.categorical(key, jnp.log(class_mask[d].astype(jnp.float32))).astype(jnp.int32)
 
 
-def draw_codes(nets: Nets, domain: dict, key: jax.Array, d: jax.Array, candidates: int):
-    """Content codes that go with the rows' tasks: z ~ N(0, I) given that q(d|z) says d.
+def draw_codes(key: jax.Array, codes: dict, d: jax.Array, size: int) -> jax.Array:
+    """Content codes as the images of the rows' tasks have them: z ~ N(mean_d, deviation_d^2).
 
-    Each row draws `candidates` codes from the prior and keeps one with probability in proportion to
-    q(d|z) (sampling importance resampling; Rubin 1987). domain: parameters of the domain model;
-    d: [B] -> z: [B, Z].
+    codes: moments by task, see `TrainState.codes`; empty: z ~ N(0, I). d: [B] -> z: [B, size].
     """
-    key_z, key_pick = jax.random.split(key)
-    z = jax.random.normal(key_z, (len(d), candidates, nets.code_size))
-    if candidates == 1:
-        return z[:, 0]
-    log_q = jax.nn.log_softmax(nets.domain.apply({"params": domain}, z))
-    log_q = jnp.take_along_axis(log_q, d[:, None, None], axis=2)[..., 0]
-    pick = jax.random.categorical(key_pick, log_q)
-    return jnp.take_along_axis(z, pick[:, None, None], axis=1)[:, 0]
+    z = jax.random.normal(key, (len(d), size))
+    if not codes:
+        return z
+    mean, square = codes["mean"][d], codes["square"][d]
+    return mean + jnp.sqrt(jnp.maximum(square - jnp.square(mean), 0.0)) * z
 
 
 def generate(nets: Nets, generator: dict, z: jax.Array, u: jax.Array, d: jax.Array) -> jax.Array:
     """G for class and task indices. z: [B, Z]; u, d: [B] -> x: [B, H, W, C] in [-1, 1]."""
     codes = one_hot(u, nets.num_classes), one_hot(d, nets.num_tasks)
-    return nets.generator.apply({"params": generator}, z, *codes)
+    return nets.apply("generator", {"generator": generator}, z, *codes)
 
 
 def sample(nets: Nets, frozen: dict, key, task, n: int, drawing: Drawing):
     """Draws `n` labelled images of the tasks before `task` (docs/fidelity.md, "replay").
 
-    frozen: parameters of the frozen networks; task: [] int32, at least 1.
+    frozen: `TrainState.replay`; task: [] int32, at least 1.
     Returns x: [n, H, W, C] in [-1, 1]; u, d: [n] int32. The class model has no dropout here.
     """
     key_z, key_u, key_d = jax.random.split(key, 3)
     d = jax.random.randint(key_d, (n,), 0, task)
     u = draw_classes(key_u, d, drawing.class_mask)
-    z = draw_codes(nets, frozen["domain"], key_z, d, drawing.candidates)
+    z = draw_codes(key_z, frozen["codes"], d, nets.code_size)
     x = generate(nets, frozen["generator"], z, u, d)
     if drawing.label == "model" and nets.class_model is not None:
-        logits = nets.class_model.apply({"params": frozen["class"]}, x)
+        logits = nets.apply("class", frozen, x)
         u = jnp.argmax(logits, axis=-1).astype(jnp.int32)
     return x, u, d
 

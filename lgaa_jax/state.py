@@ -18,7 +18,9 @@ class TrainState:
     params: parameters by network: generator, critic, encoder, domain and, when U > 0, class
     opt:    optimiser state by phase: critic, generator, autoencoder, inference
     ema:    averaged generator parameters; an empty dict when the average is off
-    replay: FROZEN generator, domain and class model of the last task change; no step touches it
+    codes:  by task, averages [N, Z] of its codes ("mean") and of their squares ("square"); an empty
+            dict when z is drawn from N(0, I)
+    replay: FROZEN generator, class model and codes of the last task change; no step touches it
     """
 
     step: jax.Array
@@ -26,6 +28,7 @@ class TrainState:
     params: dict[str, Any]
     opt: dict[str, Any]
     ema: dict[str, Any]
+    codes: dict[str, Any]
     replay: dict[str, Any]
 
     @property
@@ -35,20 +38,24 @@ class TrainState:
 
 
 def _frozen(state: TrainState) -> dict[str, Any]:
-    live = {name: state.params[name] for name in ("class", "domain") if name in state.params}
-    live["generator"] = state.drawing_generator
+    live = {"generator": state.drawing_generator, "codes": state.codes}
+    if "class" in state.params:
+        live["class"] = state.params["class"]
     # Real copies: a buffer shared with `params` could not be donated to the train step.
     return jax.tree.map(jnp.copy, live)
 
 
 def init_state(
-    nets: Nets, tx: dict, phases: dict[str, tuple[str, ...]], ema: bool, key
+    nets: Nets, tx: dict, phases: dict[str, tuple[str, ...]], ema: bool, codes: bool, key
 ) -> TrainState:
     """A fresh state for task 0.
 
-    tx: optimiser by phase; phases: names of the networks that each phase trains.
+    tx: optimiser by phase; phases: names of the networks that each phase trains; ema, codes:
+    whether these averages are kept. Every task's codes begin with the moments of the prior.
     """
     params = nets.init(key)
+    shape = nets.num_tasks, nets.code_size
+    moments = {"mean": jnp.zeros(shape), "square": jnp.ones(shape)} if codes else {}
     opt = {phase: tx[phase].init({n: params[n] for n in nets_}) for phase, nets_ in phases.items()}
     state = TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -56,6 +63,7 @@ def init_state(
         params=params,
         opt=opt,
         ema=jax.tree.map(jnp.copy, params["generator"]) if ema else {},
+        codes=moments,
         replay={},
     )
     return state.replace(replay=_frozen(state))

@@ -38,7 +38,21 @@ def update_ema(state: TrainState, decay: float) -> TrainState:
     return state.replace(ema=ema)
 
 
-def draw_fake(nets: Nets, params: dict, key: jax.Array, u, d, drawing: Drawing):
+def update_codes(codes: dict, z: jax.Array, d: jax.Array, decay: float) -> dict:
+    """Moves the moments of the tasks in a batch towards those of its codes. z: [B, Z]; d: [B]."""
+    if not codes:
+        return codes
+    rows = jax.nn.one_hot(d, len(codes["mean"]), axis=0)  # [N, B]
+    count = jnp.sum(rows, axis=1, keepdims=True)
+    rate = jnp.where(count > 0, 1.0 - decay, 0.0)
+
+    def moved(average: jax.Array, values: jax.Array) -> jax.Array:
+        return average + rate * (rows @ values / jnp.maximum(count, 1.0) - average)
+
+    return {"mean": moved(codes["mean"], z), "square": moved(codes["square"], jnp.square(z))}
+
+
+def draw_fake(nets: Nets, generator: dict, codes: dict, key: jax.Array, u, d, drawing: Drawing):
     """G(z, u, d) at the rows' classes and tasks, with its vector-Jacobian product.
 
     u, d: [B]; a row without a class gets one of its task's. Returns x, the pullback to G's
@@ -46,8 +60,8 @@ def draw_fake(nets: Nets, params: dict, key: jax.Array, u, d, drawing: Drawing):
     """
     key_z, key_u = jax.random.split(key)
     u = jnp.where(u >= 0, u, replay.draw_classes(key_u, d, drawing.class_mask))
-    z = replay.draw_codes(nets, params["domain"], key_z, d, drawing.candidates)
-    fake, pullback = jax.vjp(lambda own: replay.generate(nets, own, z, u, d), params["generator"])
+    z = replay.draw_codes(key_z, codes, d, nets.code_size)
+    fake, pullback = jax.vjp(lambda params: replay.generate(nets, params, z, u, d), generator)
     return fake, pullback, u
 
 
@@ -71,15 +85,38 @@ def make_train_step(
 
         for key_i in jax.random.split(key_critic, hp.n_critic):
             key_fake, key_gp = jax.random.split(key_i)
-            fake, pullback, u_fake = draw_fake(nets, state.params, key_fake, u, d, drawing)
+            fake, pullback, u_fake = draw_fake(
+                nets, state.params["generator"], state.codes, key_fake, u, d, drawing
+            )
             state, critic_metrics = phase.critic(state, key_gp, x, fake)
         # The generator has not moved: the last fake batch serves its own phase too.
         state, generator_metrics = phase.generator(state, fake, pullback, u_fake, d)
         state, autoencoder_metrics, z = phase.autoencoder(state, key_autoencoder, x)
         state, inference_metrics = phase.inference(state, key_inference, x, u, d, z)
+        state = state.replace(codes=update_codes(state.codes, z, d, hp.code_decay))
         state = update_ema(state, hp.ema_decay)
         metrics = critic_metrics | generator_metrics | autoencoder_metrics | inference_metrics
         metrics = {f"train/{name}": value for name, value in metrics.items()}
         return state.replace(step=state.step + 1), metrics
 
     return train_step
+
+
+def make_train_steps(train_step: Callable) -> Callable:
+    """Several steps in one call: `(state, run_key, pool, rows, n_real, count) -> (state, metrics)`.
+
+    pool: x, u, d to take batches from; rows: [K, B] int32, of which the first `count` batches are
+    taken; n_real: as in `Batch`. The metrics are those of the last step.
+    """
+    train_step = jax.jit(train_step)  # so that it is traced once
+
+    def train_steps(state: TrainState, run_key: jax.Array, pool, rows, n_real, count):
+        def one(i, state: TrainState):
+            return train_step(state, run_key, Batch(*(c[rows[i]] for c in pool), n_real))
+
+        if len(rows) == 1:
+            return one(0, state)
+        metrics = jax.tree.map(jnp.zeros_like, jax.eval_shape(one, 0, state)[1])
+        return jax.lax.fori_loop(0, count, lambda i, carry: one(i, carry[0]), (state, metrics))
+
+    return train_steps

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import re
 import time
+from collections.abc import Iterator, Sequence
 
 import jax
 import ml_collections
@@ -51,22 +52,48 @@ def _restore(r: Run, checkpoints: Checkpoints, step: int | None):
 def _train_task(r: Run, s, done, task: int, log: report.ScalarLog, checkpoints: Checkpoints):
     """Trains to the end of `task`; returns the state and the record with its seconds counted."""
     config, begin = r.config, time.monotonic()
-    batch_at = r.source.open(task, s)
-    first = int(s.step)
+    pool, pool_rows = r.source.pool(task, s), np.int32(r.source.pool_rows(task))
+    first, last = int(s.step), r.ends[task]
+    held = []  # metrics that are logged when the next call is under way, so as not to wait for them
+
     with report.Progress(r.ends[-1], first, config.batch_size) as bar:
-        for step in range(first, r.ends[task]):
-            s, metrics = r.train_step(s, r.train_key, batch_at(step))
-            now = step + 1
-            if now % config.log.every == 0 or now == r.ends[task]:
-                scalars = _finite(jax.device_get(metrics), now, r.names[task])
-                log.scalars(now, task, scalars)
-                bar.show(r.names[task], _headline(scalars))
-            if now % config.log.checkpoint_every == 0 and now < r.ends[task]:
-                _finite(jax.device_get(metrics), now, r.names[task])
-                checkpoints.save(now, s, done.after(time.monotonic() - begin).to_json())
-            bar.update()
+
+        def write_held():
+            while held:
+                step, metrics = held.pop()
+                scalars = _finite(jax.device_get(metrics), step, r.names[task])
+                if step % config.log.every == 0 or step == last:
+                    log.scalars(step, task, scalars)
+                    bar.show(r.names[task], _headline(scalars))
+
+        periods = config.log.every, config.log.checkpoint_every
+        for start, end in calls(first, last, r.steps_per_call, periods):
+            rows = np.zeros((r.steps_per_call, config.batch_size), np.int32)
+            rows[: end - start] = [r.source.rows(task, step) for step in range(start, end)]
+            with jax.transfer_guard("disallow"):
+                given = jax.device_put((rows, pool_rows, np.int32(end - start)))
+                s, metrics = r.train_steps(s, r.train_key, pool, *given)
+            write_held()
+            if end == last or any(end % period == 0 for period in periods):
+                held.append((end, metrics))
+            if end % config.log.checkpoint_every == 0 and end < last:
+                write_held()
+                checkpoints.save(end, s, done.after(time.monotonic() - begin).to_json())
+            bar.update(end - start)
+        write_held()
         jax.block_until_ready(s)
     return s, done.after(time.monotonic() - begin)
+
+
+def calls(first: int, last: int, most: int, periods: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Cuts the steps from `first` to `last` into calls of at most `most`.
+
+    A call ends wherever one of the periods does. Yields the first step of each and the one after.
+    """
+    while first < last:
+        end = min(last, first + most, *((first // period + 1) * period for period in periods))
+        yield first, end
+        first = end
 
 
 def _finite(metrics: dict, step: int, task: str) -> dict[str, float]:
@@ -127,9 +154,7 @@ def _evaluate_row(r: Run, s, task: int) -> dict[str, dict[str, float]]:
 
 def _grids(r: Run, s, index: int) -> dict[str, np.ndarray]:
     real, reconstructed = evaluation.reconstruction_grids(r.nets, s, r.tasks[index], GRID_ROWS)
-    generated = evaluation.generated_grid(
-        r.nets, s, r.eval_key, index, r.tasks[index], GRID_ROWS, r.config.code_candidates
-    )
+    generated = evaluation.generated_grid(r.nets, s, r.eval_key, index, r.tasks[index], GRID_ROWS)
     grids = {"real": real, "reconstructed": reconstructed, "generated": generated}
     return {kind: report.grid(images) for kind, images in grids.items()}
 

@@ -64,14 +64,14 @@ class System:
         self.hp = phases.hyper(self.config, ROWS)
         self.tx = steps.optimisers(self.config)
         mask = jnp.ones((NUM_TASKS, num_classes), bool)
-        self.drawing = Drawing(mask, self.config.code_candidates, self.config.replay.label)
+        self.drawing = Drawing(mask, self.config.replay.label)
         self.phases = phases.Phases(self.nets, self.tx, self.hp)
         self.step = steps.make_train_step(self.nets, self.tx, self.hp, self.drawing)
 
         names, ema = phases.trained_networks(self.nets, self.hp), self.hp.ema_decay > 0
         # Compiled as a whole: op by op it takes half a minute.
         self.init = jax.jit(
-            lambda: state.init_state(self.nets, self.tx, names, ema, jax.random.key(1))
+            lambda: state.init_state(self.nets, self.tx, names, ema, True, jax.random.key(1))
         )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from lgaa_jax import models, phases, state, steps
+from lgaa_jax import models, phases, replay, state, steps
 from lgaa_jax.batches import Source
 from lgaa_jax.data import Split, Task
 from lgaa_jax.errors import UserError
@@ -30,7 +30,20 @@ def make_source(tasks=TASKS, **changes):
     config = small_config(batch_size=8, **changes)
     nets = models.build(config, LABELS, len(tasks))
     mask = jnp.ones((len(tasks), LABELS), bool)
-    return Source(config, tasks, nets, mask, jax.random.key(3)), config, nets
+    drawing = replay.Drawing(mask, config.replay.label)
+    return Source(config, tasks, nets, drawing, jax.random.key(3)), config, nets
+
+
+class Opened:
+    """Batches of a task, as the step takes them from the pool."""
+
+    def __init__(self, source, task, s=None):
+        self.source, self.task, self.pool = source, task, source.pool(task, s)
+
+    def __call__(self, step):
+        rows = self.source.rows(self.task, step)
+        n_real = self.source.pool_rows(self.task)
+        return replay.Batch(*(np.asarray(column)[rows] for column in self.pool), n_real)
 
 
 def values(batch):
@@ -64,7 +77,7 @@ def test_epochs_become_steps_by_the_real_rows():
 
 def test_each_real_image_comes_once_an_epoch_and_the_placeholders_are_counted_out():
     source = make_source(steps_per_task=100)[0]
-    batch_at = source.open(1, None)
+    batch_at = Opened(source, 1)
     batches = [batch_at(100 + step) for step in range(13)]  # 13 steps of 4 rows: 4 epochs of 13
     assert all(b.n_real == 4 and b.x.shape == (8, 16, 16, 1) for b in batches)
     seen = np.concatenate([values(b)[:4] for b in batches])
@@ -75,16 +88,25 @@ def test_each_real_image_comes_once_an_epoch_and_the_placeholders_are_counted_ou
 
 
 def test_a_batch_is_a_pure_function_of_seed_task_and_step():
-    first, again, other = (make_source(seed=s)[0].open(0, None) for s in (0, 0, 1))
+    first, again, other = (Opened(make_source(seed=s)[0], 0) for s in (0, 0, 1))
     for step in (0, 4, 2):  # in any order
         for a, b in zip(first(step), again(step), strict=True):
             np.testing.assert_array_equal(a, b)
     assert (values(first(0)) != values(other(0))).any()
 
 
+def test_pools_of_all_tasks_have_one_size_and_hold_only_their_task():
+    source = make_source()[0]
+    for task, size in enumerate(SIZES):
+        pool = source.pool(task, None)
+        assert pool.x.shape == (20, 16, 16, 1)
+        assert (np.asarray(pool.d[:size]) == task).all()
+        assert max(source.rows(task, source.start(task) + i).max() for i in range(5)) < size
+
+
 def test_joint_batches_hold_every_task_in_equal_shares():
     source = make_source(strategy="joint")[0]
-    batch = source.open(2, None)(0)
+    batch = Opened(source, 2)(0)
     assert np.bincount(batch.d).tolist() == [3, 3, 2]
     assert batch.n_real == 8
     np.testing.assert_array_equal(values(batch) // 50, batch.d)
@@ -95,11 +117,11 @@ def test_a_materialised_pool_fills_the_rest_of_the_batch_and_is_drawn_once():
     assert source.drawn_rows() == 0
     hp, tx = phases.hyper(config, 0), steps.optimisers(config)
     init = jax.jit(
-        lambda k: state.init_state(nets, tx, phases.trained_networks(nets, hp), False, k)
+        lambda k: state.init_state(nets, tx, phases.trained_networks(nets, hp), False, False, k)
     )
     s = state.begin_task(init(jax.random.key(0)))
     start = source.start(1)
-    batches = [source.open(1, s)(start + step) for step in (0, 1, 0)]
+    batches = [Opened(source, 1, s)(start + step) for step in (0, 1, 0)]
     assert all(b.n_real == 8 and (b.d[4:] == 0).all() and (b.d[:4] == 1).all() for b in batches)
     np.testing.assert_array_equal(batches[0].x, batches[2].x)
     assert (batches[0].x[4:] != batches[1].x[4:]).any()

@@ -66,6 +66,7 @@ def test_the_published_preset_differs_from_the_defaults_where_fidelity_says():
         0.0,
         "materialised",
     )
+    assert c.code_decay == 0.0
     assert c.optim.critic.name == c.optim.generator.name == "rmsprop"
 
 

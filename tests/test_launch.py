@@ -11,14 +11,14 @@ ROOT = pathlib.Path(__file__).parents[1]
 QUICKSTART = "--config=configs/quickstart.py:smoke"
 
 
-def launch(*args):
+def launch(*args, cache="never-made"):
     return subprocess.run(
         [sys.executable, "launch.py", *args],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=300,
-        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(cache)},
     )
 
 
@@ -54,10 +54,12 @@ def test_a_mistake_ends_in_one_sentence(tmp_path, args, message):
 def test_a_run_from_the_command_line(tmp_path):
     done = launch(
         QUICKSTART,
-        f"--workdir={tmp_path}",
+        f"--workdir={tmp_path / 'run'}",
         "--config.tasks=letters",
         "--config.steps_per_task=1",
         "--config.seed=3",
+        cache=tmp_path / "cache",
     )
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "results.json").exists()
+    assert (tmp_path / "run/results.json").exists()
+    assert any("train_steps" in p.name for p in (tmp_path / "cache/lgaa_jax/compiled").iterdir())

@@ -1,12 +1,13 @@
 """Shapes, ranges, per-example normalisation and the parameter counts of the published networks."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from configs import default
-from lgaa_jax import models
+from lgaa_jax import layers, models
 from lgaa_jax.errors import UserError
 
 
@@ -95,6 +96,24 @@ def test_the_generator_reads_all_three_codes(key):
 
     for gradient in jax.jit(jax.grad(pixels, argnums=(0, 1, 2)))(z, u, d):
         assert (np.abs(gradient) > 0).all()
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_group_norm_and_its_gradients_equal_those_of_flax(groups, key):
+    keys = jax.random.split(key, 3)
+    x = 3.0 + jax.random.normal(keys[0], (4, 6, 5, 12))
+    params = {"scale": jax.random.normal(keys[1], (12,)), "bias": jax.random.normal(keys[2], (12,))}
+
+    def facts(module):
+        def loss(params, x):
+            y = module.apply({"params": params}, x)
+            return jnp.sum(jnp.sin(y)), y
+
+        return jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(params, x)
+
+    ours, theirs = facts(layers.GroupNorm(groups)), facts(nn.GroupNorm(num_groups=groups))
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
 def test_without_classes_there_is_no_class_model(key):

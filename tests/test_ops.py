@@ -17,7 +17,6 @@ CONVS = [
     (5, 4, 1, 2, 5, 1),
     (4, 6, 1, 2, 5, 2),
     (6, 4, 3, 2, 1, 2),
-    (48, 44, 1, 2, 3, 1),  # more than one chunk of images
 ]
 
 
@@ -55,6 +54,15 @@ def check(fast, plain, x, w):
 def test_conv_and_its_derivatives_equal_lax(h, width, i, o, k, stride):
     fast, plain = (partial(f, stride=stride) for f in (ops.fast_conv, ops.plain_conv))
     check(fast, plain, normal(4, h, width, i), normal(k, k, i, o))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_kernel_gradient_in_chunks_of_images_is_the_same(monkeypatch, stride):
+    monkeypatch.setattr(ops, "CHUNK", 2 * 24 // stride**2 * 3 * 4)  # two images
+    x, w = normal(8, 4, 6, 2), normal(3, 3, 2, 4)
+    fast, plain = (partial(f, stride=stride) for f in (ops.fast_conv, ops.plain_conv))
+    assert "scan" in str(jax.make_jaxpr(jax.grad(lambda w: jnp.sum(fast(x, w))))(w))
+    check(fast, plain, x, w)
 
 
 def test_conv_transpose_and_its_derivatives_equal_lax():
@@ -146,3 +154,13 @@ def test_max_pool_equals_flax_where_there_are_no_ties():
     )
     np.testing.assert_array_equal(ops.max_pool(x), flax_pool(x))
     assert_same(ours, theirs)
+
+
+def test_compiler_options_are_those_that_xla_knows(monkeypatch):
+    monkeypatch.setattr(ops, "CPU_OPTIONS", {"xla_cpu_no_such_option": "1"})
+    ops.compiler_options.cache_clear()
+    assert ops.compiler_options() == {}
+    monkeypatch.undo()
+    ops.compiler_options.cache_clear()
+    options = ops.compiler_options()
+    assert float(jax.jit(lambda x: 2 * x, compiler_options=options)(1.0)) == 2.0

@@ -1,5 +1,6 @@
 """Replay draws learned tasks and their classes only, is repeatable, and is mixed in by index."""
 
+import dataclasses
 import types
 
 import jax
@@ -14,7 +15,7 @@ from lgaa_jax.data import to_unit
 
 def test_task_zero_gets_no_replay(system, s, key):
     batch = make_batch(n_real=3)
-    x, u, d = replay.mix(system.nets, s, key, batch, 5, system.mask, "model")
+    x, u, d = replay.mix(system.nets, s, key, batch, 5, system.drawing)
     np.testing.assert_array_equal(x, to_unit(batch.x))
     np.testing.assert_array_equal(u, batch.u)
     np.testing.assert_array_equal(d, batch.d)
@@ -22,9 +23,7 @@ def test_task_zero_gets_no_replay(system, s, key):
 
 def test_later_tasks_keep_their_real_rows_and_replay_the_rest(system, s, key):
     batch = make_batch(task=2, n_real=3)
-    x, u, d = replay.mix(
-        system.nets, s.replace(task=jnp.int32(2)), key, batch, 6, system.mask, "drawn"
-    )
+    x, u, d = replay.mix(system.nets, s.replace(task=jnp.int32(2)), key, batch, 6, system.drawing)
     np.testing.assert_array_equal(x[:3], to_unit(batch.x[:3]))
     np.testing.assert_array_equal(u[:3], batch.u[:3])
     assert (d[:3] == 2).all()
@@ -34,24 +33,37 @@ def test_later_tasks_keep_their_real_rows_and_replay_the_rest(system, s, key):
 
 def test_replay_covers_the_earlier_tasks_and_only_their_classes_evenly(system, s, key):
     mask = jnp.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]], bool)
-    _, u, d = replay.sample(system.nets, s.replay, key, jnp.int32(2), 2000, mask, "drawn")
+    drawing = replay.Drawing(mask, label="drawn")
+    _, u, d = replay.sample(system.nets, s.replay, key, jnp.int32(2), 2000, drawing)
     pairs, counts = np.unique(np.stack([d, u]), axis=1, return_counts=True)
     assert pairs.T.tolist() == [[0, 0], [0, 1], [1, 2], [1, 3]]
     np.testing.assert_allclose(counts / 2000, 0.25, atol=0.04)
 
 
-def test_the_codes_of_replay_are_standard_normal(key, monkeypatch):
+def test_without_moments_the_codes_of_replay_are_standard_normal(key, monkeypatch):
     monkeypatch.setattr(replay, "generate", lambda nets, generator, z, u, d: z)
-    nets, mask = types.SimpleNamespace(code_size=16, class_model=None), jnp.ones((2, 4), bool)
-    z, _, _ = replay.sample(nets, {"generator": {}}, key, jnp.int32(1), 1000, mask, "drawn")
+    nets = types.SimpleNamespace(code_size=16, class_model=None)
+    drawing = replay.Drawing(jnp.ones((2, 4), bool), label="drawn")
+    z, _, _ = replay.sample(nets, {"generator": {}, "codes": {}}, key, jnp.int32(1), 1000, drawing)
     np.testing.assert_allclose(z.mean(), 0.0, atol=0.03)  # four standard errors or more
     np.testing.assert_allclose(jnp.square(z).mean(), 1.0, atol=0.05)
     assert np.mean(np.abs(z) > 1) == pytest.approx(0.317, abs=0.02)  # uniform in (-1, 1) has none
 
 
+def test_codes_have_the_moments_of_their_task(key):
+    mean = np.array([[0.0, 1.0, -2.0], [3.0, 0.0, 0.5]], np.float32)
+    deviation = np.array([[1.0, 0.5, 2.0], [0.1, 1.0, 0.0]], np.float32)
+    codes = {"mean": mean, "square": mean**2 + deviation**2}
+    d = jnp.arange(40_000) % 2
+    z = replay.draw_codes(key, codes, d, 3)
+    for task in range(2):
+        np.testing.assert_allclose(z[task::2].mean(0), mean[task], atol=0.05)
+        np.testing.assert_allclose(z[task::2].std(0), deviation[task], atol=0.05)
+
+
 def test_the_models_label_is_the_deterministic_argmax_of_the_frozen_class_model(system, s, key):
     draw = [
-        replay.sample(system.nets, s.replay, key, jnp.int32(1), 64, system.mask, "model")
+        replay.sample(system.nets, s.replay, key, jnp.int32(1), 64, system.drawing)
         for _ in range(2)
     ]
     assert_equal(*draw)
@@ -64,7 +76,7 @@ def test_replay_depends_on_the_frozen_parameters_and_not_on_the_live_ones(system
     other = s.replace(params=jax.tree.map(lambda p: p + 1.0, s.params), task=jnp.int32(1))
     batch = make_batch(n_real=2)
     mixed = [
-        replay.mix(system.nets, t, key, batch, 6, system.mask, "model")
+        replay.mix(system.nets, t, key, batch, 6, system.drawing)
         for t in (s.replace(task=jnp.int32(1)), other)
     ]
     assert_equal(*mixed)
@@ -73,7 +85,11 @@ def test_replay_depends_on_the_frozen_parameters_and_not_on_the_live_ones(system
 def test_a_materialised_pool_is_repeatable_and_of_earlier_tasks(system, s, key):
     pools = [
         replay.materialise(
-            system.nets, s.replace(task=jnp.int32(2)), key, 300, system.mask, "drawn"
+            system.nets,
+            s.replace(task=jnp.int32(2)),
+            key,
+            300,
+            dataclasses.replace(system.drawing, label="drawn"),
         )
         for _ in range(2)
     ]

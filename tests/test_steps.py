@@ -7,7 +7,7 @@ import optax
 import pytest
 from conftest import NUM_CLASSES, ROWS, System, assert_equal, make_batch, same
 
-from lgaa_jax import losses, state, steps
+from lgaa_jax import losses, replay, state, steps
 
 NETWORKS = {"generator", "critic", "encoder", "class", "domain"}
 
@@ -158,7 +158,8 @@ def test_fakes_come_from_standard_normal_codes_and_their_rows_classes(system, mo
     u = jnp.tile(jnp.array([-1, 2]), 1000)
     d = jnp.zeros(2000, jnp.int32)
     mask = jnp.array([[1, 1, 0, 0]], bool)
-    z, _, u_fake = steps.draw_fake(system.nets, jnp.float32(1.0), key, u, d, mask)
+    drawing = replay.Drawing(mask, label="drawn")
+    z, _, u_fake = steps.draw_fake(system.nets, jnp.float32(1.0), {}, key, u, d, drawing)
     np.testing.assert_allclose([z.mean(), z.std()], [0.0, 1.0], atol=0.01)
     assert (u_fake[1::2] == 2).all()
     assert set(u_fake[::2].tolist()) == {0, 1}
@@ -193,7 +194,8 @@ def test_one_trace_serves_all_tasks_and_replay_stays_bit_identical(system, jitte
 def test_begin_task_freezes_the_averaged_generator_in_buffers_of_its_own(system, jitted):
     s, _ = jitted[0](system.init(), jax.random.key(7), make_batch())
     frozen = state.begin_task(s)
-    assert_equal(frozen.replay, {"generator": s.ema, "class": s.params["class"]})
+    live = {"generator": s.ema, "class": s.params["class"], "codes": s.codes}
+    assert_equal(frozen.replay, live)
     taken = jax.tree.leaves(frozen.params) + jax.tree.leaves(frozen.ema)
     pointers = {leaf.unsafe_buffer_pointer() for leaf in taken}
     assert pointers.isdisjoint(
@@ -251,3 +253,48 @@ def test_each_optimiser_setting_reaches_its_phase():
         inputs.state.params["critic"],
         after.params["critic"],
     )
+
+
+def test_moments_of_codes_move_for_the_tasks_in_the_batch_only():
+    rng = np.random.default_rng(0)
+    codes = {"mean": rng.normal(size=(3, 5)), "square": rng.uniform(size=(3, 5))}
+    z, d = rng.normal(size=(8, 5)), np.array([0, 2, 2, 0, 2, 2, 2, 2])
+    moved = steps.update_codes(jax.tree.map(jnp.float32, codes), jnp.float32(z), d, 0.9)
+    for name, values in (("mean", z), ("square", z**2)):
+        for task in (0, 2):
+            expected = 0.9 * codes[name][task] + 0.1 * values[d == task].mean(0)
+            np.testing.assert_allclose(moved[name][task], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(moved[name][1], jnp.float32(codes[name][1]))
+    assert steps.update_codes({}, z, d, 0.9) == {}
+
+
+def test_several_steps_in_one_call_are_the_same_steps_one_by_one(system, jitted):
+    batches = [make_batch(i, 1, 4) for i in range(3)]
+    pool = [np.concatenate(column) for column in zip(*(b[:3] for b in batches), strict=True)]
+    rows = np.arange(4 * ROWS, dtype=np.int32).reshape(4, ROWS) % (3 * ROWS)
+    loop = jax.jit(steps.make_train_steps(system.step))
+    k = jax.random.key(7)
+    s = one_by_one = state.begin_task(system.init())
+    s, metrics = loop(s, k, pool, rows, np.int32(4), np.int32(3))
+    for batch in batches:
+        one_by_one, expected = jitted[0](one_by_one, k, batch)
+    assert int(s.step) == 3
+    for a, b in zip(jax.tree.leaves(s.params), jax.tree.leaves(one_by_one.params), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-4)  # three steps of Adam
+    for name, value in expected.items():
+        np.testing.assert_allclose(metrics[name], value, rtol=1e-2, atol=1e-3)
+
+
+def test_bfloat16_networks_in_a_loop_keep_float32_parameters_and_losses(system, jitted):
+    """What a GPU or TPU runs: the losses of the first step are close to those of float32."""
+    half = System(compute_dtype="bfloat16")
+    batch = make_batch()
+    rows = np.stack([np.arange(ROWS, dtype=np.int32)] * 2)
+    loop = jax.jit(steps.make_train_steps(half.step))
+    s, metrics = loop(half.init(), jax.random.key(7), batch[:3], rows, np.int32(ROWS), np.int32(1))
+    assert {a.dtype for a in jax.tree.leaves(s.params)} == {jnp.dtype("float32")}
+    assert {a.dtype for a in metrics.values()} == {jnp.dtype("float32")}
+    _, expected = jitted[0](system.init(), jax.random.key(7), batch)
+    for name, value in expected.items():
+        np.testing.assert_allclose(metrics[name], value, rtol=0.05, atol=0.02)
+    assert any(metrics[name] != value for name, value in expected.items())

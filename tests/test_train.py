@@ -20,8 +20,8 @@ def run_until(monkeypatch, stop, config, workdir):
     """Runs until step `stop` has been taken, and no further."""
     taken = []
 
-    def update(_):
-        taken.append(1)
+    def update(_, steps):
+        taken.append(steps)
         if len(taken) == stop:
             raise StoppedError
 
@@ -32,6 +32,20 @@ def run_until(monkeypatch, stop, config, workdir):
         except StoppedError:
             return
     raise AssertionError("the run ended before it was stopped")
+
+
+def test_calls_end_with_every_period_and_take_no_more_than_allowed():
+    assert list(train.calls(0, 11, 4, (3, 5))) == [
+        (0, 3),
+        (3, 5),
+        (5, 6),
+        (6, 9),
+        (9, 10),
+        (10, 11),
+    ]
+    assert list(train.calls(2, 9, 3, (100,))) == [(2, 5), (5, 8), (8, 9)]
+    # Where a run goes on from one of these ends, the rest is cut as before.
+    assert list(train.calls(6, 11, 4, (3, 5))) == [(6, 9), (9, 10), (10, 11)]
 
 
 def read(path):
@@ -58,7 +72,7 @@ def whole(tmp_path_factory):
     with pytest.MonkeyPatch.context() as m:
         m.setattr(train, "build", lambda config: built.append(build(config)) or built[-1])
         s = train.run(small_config(), workdir)
-    assert built[0].train_step._cache_size() == 1
+    assert built[0].train_steps._cache_size() == 1
     return workdir, s
 
 
