@@ -4,11 +4,9 @@ import os
 import re
 import sys
 
-import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from lgaa_jax import train
 from lgaa_jax.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
@@ -59,6 +57,8 @@ def keep_compiled() -> None:
     JAX_COMPILATION_CACHE_DIR names another folder; with JAX_ENABLE_COMPILATION_CACHE=false
     nothing is kept.
     """
+    import jax
+
     if not jax.config.jax_compilation_cache_dir:
         root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
         jax.config.update("jax_compilation_cache_dir", os.path.join(root, "lgaa_jax", "compiled"))
@@ -75,6 +75,9 @@ def main(argv: list[str]) -> None:
         sys.exit(
             "launch.py: --step goes with --mode=eval; training resumes from the last checkpoint."
         )
+    # JAX, Flax and Orbax take seconds to import: a mistake in the flags is told before that.
+    from lgaa_jax import train
+
     workdir = WORKDIR.value or default_workdir()
     keep_compiled()
     try:

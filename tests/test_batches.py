@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from lgaa_jax import models, phases, replay, state, steps
+from lgaa_jax import models, replay
 from lgaa_jax.batches import Source
 from lgaa_jax.data import Split, Task
 from lgaa_jax.errors import UserError
@@ -31,7 +31,7 @@ def make_source(tasks=TASKS, **changes):
     nets = models.build(config, LABELS, len(tasks))
     mask = jnp.ones((len(tasks), LABELS), bool)
     drawing = replay.Drawing(mask, config.replay.label)
-    return Source(config, tasks, nets, drawing, jax.random.key(3)), config, nets
+    return Source(config, tasks, nets, drawing, jax.random.key(3))
 
 
 class Opened:
@@ -51,32 +51,32 @@ def values(batch):
 
 
 def test_the_real_share_shrinks_with_the_number_of_tasks():
-    source = make_source()[0]
+    source = make_source()
     assert [source.real_rows(t) for t in range(3)] == [8, 4, 3]
     assert source.drawn_rows() == 5
 
 
 def test_a_fixed_share_counts_from_the_second_task_on():
-    source = make_source(**{"replay.fraction": "0.25"})[0]
+    source = make_source(**{"replay.fraction": "0.25"})
     assert [source.real_rows(t) for t in range(3)] == [8, 6, 6]
 
 
 @pytest.mark.parametrize("strategy", ["finetune", "joint"])
 def test_without_replay_every_row_is_real(strategy):
-    source = make_source(strategy=strategy)[0]
+    source = make_source(strategy=strategy)
     assert [source.real_rows(t) for t in range(3)] == [8, 8, 8]
     assert source.drawn_rows() == 0
 
 
 def test_epochs_become_steps_by_the_real_rows():
-    source = make_source(steps_per_task=0, epochs_per_task=2.0)[0]
+    source = make_source(steps_per_task=0, epochs_per_task=2.0)
     expected = [np.ceil(2 * n / real) for n, real in zip(SIZES, (8, 4, 3), strict=True)]
     assert source.ends() == tuple(np.cumsum(expected))
     assert source.start(1) == expected[0]
 
 
 def test_each_real_image_comes_once_an_epoch_and_the_placeholders_are_counted_out():
-    source = make_source(steps_per_task=100)[0]
+    source = make_source(steps_per_task=100)
     batch_at = Opened(source, 1)
     batches = [batch_at(100 + step) for step in range(13)]  # 13 steps of 4 rows: 4 epochs of 13
     assert all(b.n_real == 4 and b.x.shape == (8, 16, 16, 1) for b in batches)
@@ -88,7 +88,7 @@ def test_each_real_image_comes_once_an_epoch_and_the_placeholders_are_counted_ou
 
 
 def test_a_batch_is_a_pure_function_of_seed_task_and_step():
-    first, again, other = (Opened(make_source(seed=s)[0], 0) for s in (0, 0, 1))
+    first, again, other = (Opened(make_source(seed=s), 0) for s in (0, 0, 1))
     for step in (0, 4, 2):  # in any order
         for a, b in zip(first(step), again(step), strict=True):
             np.testing.assert_array_equal(a, b)
@@ -96,7 +96,7 @@ def test_a_batch_is_a_pure_function_of_seed_task_and_step():
 
 
 def test_pools_of_all_tasks_have_one_size_and_hold_only_their_task():
-    source = make_source()[0]
+    source = make_source()
     for task, size in enumerate(SIZES):
         pool = source.pool(task, None)
         assert pool.x.shape == (20, 16, 16, 1)
@@ -105,24 +105,28 @@ def test_pools_of_all_tasks_have_one_size_and_hold_only_their_task():
 
 
 def test_joint_batches_hold_every_task_in_equal_shares():
-    source = make_source(strategy="joint")[0]
+    source = make_source(strategy="joint")
     batch = Opened(source, 2)(0)
     assert np.bincount(batch.d).tolist() == [3, 3, 2]
     assert batch.n_real == 8
     np.testing.assert_array_equal(values(batch) // 50, batch.d)
 
 
-def test_a_materialised_pool_fills_the_rest_of_the_batch_and_is_drawn_once():
-    source, config, nets = make_source(**{"replay.mode": "materialised", "replay.pool_size": 30})
+def test_a_materialised_pool_fills_the_rest_of_the_batch(monkeypatch):
+    """What is drawn, and that it is repeatable, is tested with replay itself."""
+    drawn = np.arange(200, 230, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 16, 16, 1))
+
+    def materialise(nets, s, key, n, drawing):
+        assert n == 30
+        return drawn.astype(np.uint8), np.full(n, 2, np.int32), np.zeros(n, np.int32)
+
+    monkeypatch.setattr(replay, "materialise", materialise)
+    source = make_source(**{"replay.mode": "materialised", "replay.pool_size": 30})
     assert source.drawn_rows() == 0
-    hp, tx = phases.hyper(config, 0), steps.optimisers(config)
-    init = jax.jit(
-        lambda k: state.init_state(nets, tx, phases.trained_networks(nets, hp), False, False, k)
-    )
-    s = state.begin_task(init(jax.random.key(0)))
-    start = source.start(1)
-    batches = [Opened(source, 1, s)(start + step) for step in (0, 1, 0)]
+    start, batch_at = source.start(1), Opened(source, 1)
+    batches = [batch_at(start + step) for step in (0, 1, 0)]
     assert all(b.n_real == 8 and (b.d[4:] == 0).all() and (b.d[:4] == 1).all() for b in batches)
+    assert all((values(b)[4:] >= 200).all() and (b.u[4:] == 2).all() for b in batches)
     np.testing.assert_array_equal(batches[0].x, batches[2].x)
     assert (batches[0].x[4:] != batches[1].x[4:]).any()
 

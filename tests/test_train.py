@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from conftest import assert_equal, small_config
@@ -173,12 +174,20 @@ def test_without_labels_there_is_no_accuracy(tmp_path):
     assert len(results["domain_accuracy"]) == 2
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(tmp_path):
-    bad = small_config(
-        tasks="digits", steps_per_task=20, **{"optim.autoencoder.learning_rate": 1e30}
-    )
-    with pytest.raises(UserError, match=r"train/\S+ became \S+ by step \d+ \(task digits\)"):
-        train.run(bad, tmp_path)
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(monkeypatch, tmp_path):
+    """A run that is well up to its first checkpoint, and then goes on from spoilt parameters."""
+    run_until(monkeypatch, 4, small_config(), tmp_path)
+    restore = train._restore
+
+    def spoilt(*args):
+        s, done = restore(*args)
+        params = {**s.params, "critic": jax.tree.map(lambda p: p * np.nan, s.params["critic"])}
+        return s.replace(params=params), done
+
+    monkeypatch.setattr(train, "_restore", spoilt)
+    with pytest.raises(UserError, match=r"train/\S+ became nan by step 5 \(task digits\)"):
+        train.run(small_config(), tmp_path)
+    assert (tmp_path / "checkpoints/4").exists()
     assert not (tmp_path / "results.json").exists()
 
 
