@@ -126,7 +126,7 @@ class System:
             s, generator = phase.generator(s, *drawn, d)
             s, autoencoder, z = phase.autoencoder(s, keys[4], x)
             s, inference = phase.inference(s, keys[5], x, u, d, z)
-            s = s.replace(codes=steps.update_codes(s.codes, z, d, self.hp.code_decay))
+            s = s.replace(codes=steps.update_codes(s.codes, z, u, d, self.hp.code_decay))
             s = steps.update_ema(s, self.hp.ema_decay)
             return s.replace(step=s.step + 1), critic | generator | autoencoder | inference
 

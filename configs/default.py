@@ -56,9 +56,9 @@ def get_config() -> ml_collections.ConfigDict:
     c.optim.generator = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.9}
     c.optim.autoencoder = {"name": "adam", "learning_rate": 5e-4, "b1": 0.9, "b2": 0.999}
     c.optim.inference = {"name": "adam", "learning_rate": 5e-4, "b1": 0.9, "b2": 0.999}
-    # Of the running mean and deviation of each task's codes, with which z is drawn for its images;
-    # 0 (published): z is drawn from N(0, I) for every task.
-    c.code_decay = 0.99
+    # For each example: of the running mean and deviation of the codes of each task's classes, with
+    # which z is drawn for them; 0 (published): z is drawn from N(0, I) whatever u and d.
+    c.code_decay = 0.998
     c.ema_decay = 0.998  # of the averaged generator that is frozen, evaluated and drawn; 0: none
 
     c.replay = replay = ml_collections.ConfigDict()

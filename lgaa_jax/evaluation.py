@@ -85,10 +85,10 @@ def generated_grid(
     """
     classes = np.array(task.classes or [-1] * 10, np.int32)
     n = rows * len(classes)
-    d = np.full(n, index, np.int32)
+    u, d = np.tile(classes, rows), np.full(n, index, np.int32)
     key = jax.random.fold_in(key, index)
-    z = replay.draw_codes(key, state.codes, jnp.asarray(d), nets.code_size)
-    x = _generate(nets, state.drawing_generator, z, np.tile(classes, rows), d)
+    z = replay.draw_codes(key, state.codes, jnp.asarray(u), jnp.asarray(d), nets.code_size)
+    x = _generate(nets, state.drawing_generator, z, u, d)
     return np.asarray(to_uint8(x)).reshape(rows, len(classes), *nets.image_shape)
 
 

@@ -43,15 +43,16 @@ def draw_classes(key: jax.Array, d: jax.Array, class_mask: jax.Array) -> jax.Arr
     return jax.random.categorical(key, jnp.log(class_mask[d].astype(jnp.float32))).astype(jnp.int32)
 
 
-def draw_codes(key: jax.Array, codes: dict, d: jax.Array, size: int) -> jax.Array:
-    """Content codes as the images of the rows' tasks have them: z ~ N(mean_d, deviation_d^2).
+def draw_codes(key: jax.Array, codes: dict, u: jax.Array, d: jax.Array, size: int) -> jax.Array:
+    """Content codes as images of the rows' classes and tasks have them: z ~ N(m_du, s_du - m_du^2).
 
-    codes: moments by task, see `TrainState.codes`; empty: z ~ N(0, I). d: [B] -> z: [B, size].
+    codes: moments, see `TrainState.codes`; empty: z ~ N(0, I). u, d: [B] -> z: [B, size].
     """
     z = jax.random.normal(key, (len(d), size))
     if not codes:
         return z
-    mean, square = codes["mean"][d], codes["square"][d]
+    cell = d, jnp.maximum(u, 0)  # without classes there is one column
+    mean, square = codes["mean"][cell], codes["square"][cell]
     return mean + jnp.sqrt(jnp.maximum(square - jnp.square(mean), 0.0)) * z
 
 
@@ -70,7 +71,7 @@ def sample(nets: Nets, frozen: dict, key, task, n: int, drawing: Drawing):
     key_z, key_u, key_d = jax.random.split(key, 3)
     d = jax.random.randint(key_d, (n,), 0, task)
     u = draw_classes(key_u, d, drawing.class_mask)
-    z = draw_codes(key_z, frozen["codes"], d, nets.code_size)
+    z = draw_codes(key_z, frozen["codes"], u, d, nets.code_size)
     x = generate(nets, frozen["generator"], z, u, d)
     if drawing.label == "model" and nets.class_model is not None:
         logits = nets.apply("class", frozen, x)

@@ -18,8 +18,8 @@ class TrainState:
     params: parameters by network: generator, critic, encoder, domain and, when U > 0, class
     opt:    optimiser state by phase: critic, generator, autoencoder, inference
     ema:    averaged generator parameters; an empty dict when the average is off
-    codes:  by task, averages [N, Z] of its codes ("mean") and of their squares ("square"); an empty
-            dict when z is drawn from N(0, I)
+    codes:  averages [N, max(U, 1), Z] of the codes of each task's classes ("mean") and of their
+            squares ("square"); an empty dict when z is drawn from N(0, I)
     replay: FROZEN generator, class model and codes of the last task change; no step touches it
     """
 
@@ -51,10 +51,10 @@ def init_state(
     """A fresh state for task 0.
 
     tx: optimiser by phase; phases: names of the networks that each phase trains; ema, codes:
-    whether these averages are kept. Every task's codes begin with the moments of the prior.
+    whether these averages are kept. All codes begin with the moments of the prior.
     """
     params = nets.init(key)
-    shape = nets.num_tasks, nets.code_size
+    shape = nets.num_tasks, max(nets.num_classes, 1), nets.code_size
     moments = {"mean": jnp.zeros(shape), "square": jnp.ones(shape)} if codes else {}
     opt = {phase: tx[phase].init({n: params[n] for n in nets_}) for phase, nets_ in phases.items()}
     state = TrainState(

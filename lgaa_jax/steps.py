@@ -38,16 +38,22 @@ def update_ema(state: TrainState, decay: float) -> TrainState:
     return state.replace(ema=ema)
 
 
-def update_codes(codes: dict, z: jax.Array, d: jax.Array, decay: float) -> dict:
-    """Moves the moments of the tasks in a batch towards those of its codes. z: [B, Z]; d: [B]."""
+def update_codes(codes: dict, z: jax.Array, u: jax.Array, d: jax.Array, decay: float) -> dict:
+    """Moves the moments of each class and task by `decay` for each of its rows in the batch.
+
+    z: [B, Z]; u, d: [B]. A row without a label counts where there are no classes at all.
+    """
     if not codes:
         return codes
-    rows = jax.nn.one_hot(d, len(codes["mean"]), axis=0)  # [N, B]
+    n, columns, _ = codes["mean"].shape
+    cell = jnp.where((u >= 0) | (columns == 1), d * columns + jnp.maximum(u, 0), -1)
+    rows = jax.nn.one_hot(cell, n * columns, axis=0)  # [N U, B]
     count = jnp.sum(rows, axis=1, keepdims=True)
-    rate = jnp.where(count > 0, 1.0 - decay, 0.0)
 
     def moved(average: jax.Array, values: jax.Array) -> jax.Array:
-        return average + rate * (rows @ values / jnp.maximum(count, 1.0) - average)
+        flat = average.reshape(n * columns, -1)
+        mean = rows @ values / jnp.maximum(count, 1.0)
+        return (flat + (1.0 - decay**count) * (mean - flat)).reshape(average.shape)
 
     return {"mean": moved(codes["mean"], z), "square": moved(codes["square"], jnp.square(z))}
 
@@ -60,7 +66,7 @@ def draw_fake(nets: Nets, generator: dict, codes: dict, key: jax.Array, u, d, dr
     """
     key_z, key_u = jax.random.split(key)
     u = jnp.where(u >= 0, u, replay.draw_classes(key_u, d, drawing.class_mask))
-    z = replay.draw_codes(key_z, codes, d, nets.code_size)
+    z = replay.draw_codes(key_z, codes, u, d, nets.code_size)
     fake, pullback = jax.vjp(lambda params: replay.generate(nets, params, z, u, d), generator)
     return fake, pullback, u
 
@@ -93,7 +99,7 @@ def make_train_step(
         state, generator_metrics = phase.generator(state, fake, pullback, u_fake, d)
         state, autoencoder_metrics, z = phase.autoencoder(state, key_autoencoder, x)
         state, inference_metrics = phase.inference(state, key_inference, x, u, d, z)
-        state = state.replace(codes=update_codes(state.codes, z, d, hp.code_decay))
+        state = state.replace(codes=update_codes(state.codes, z, u, d, hp.code_decay))
         state = update_ema(state, hp.ema_decay)
         metrics = critic_metrics | generator_metrics | autoencoder_metrics | inference_metrics
         metrics = {f"train/{name}": value for name, value in metrics.items()}

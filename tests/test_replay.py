@@ -50,15 +50,17 @@ def test_without_moments_the_codes_of_replay_are_standard_normal(key, monkeypatc
     assert np.mean(np.abs(z) > 1) == pytest.approx(0.317, abs=0.02)  # uniform in (-1, 1) has none
 
 
-def test_codes_have_the_moments_of_their_task(key):
-    mean = np.array([[0.0, 1.0, -2.0], [3.0, 0.0, 0.5]], np.float32)
-    deviation = np.array([[1.0, 0.5, 2.0], [0.1, 1.0, 0.0]], np.float32)
+def test_codes_have_the_moments_of_their_class_and_task(key):
+    rng = np.random.default_rng(0)
+    mean = rng.normal(size=(2, 3, 4)).astype(np.float32)
+    deviation = rng.uniform(0, 2, size=(2, 3, 4)).astype(np.float32)
     codes = {"mean": mean, "square": mean**2 + deviation**2}
-    d = jnp.arange(40_000) % 2
-    z = replay.draw_codes(key, codes, d, 3)
-    for task in range(2):
-        np.testing.assert_allclose(z[task::2].mean(0), mean[task], atol=0.05)
-        np.testing.assert_allclose(z[task::2].std(0), deviation[task], atol=0.05)
+    i = jnp.arange(60_000)
+    z = replay.draw_codes(key, codes, i % 3, i % 2, 4)
+    for first in range(6):
+        cell = first % 2, first % 3
+        np.testing.assert_allclose(z[first::6].mean(0), mean[cell], atol=0.08)  # 4 standard errors
+        np.testing.assert_allclose(z[first::6].std(0), deviation[cell], atol=0.08)
 
 
 def test_the_models_label_is_the_deterministic_argmax_of_the_frozen_class_model(system, s, key):

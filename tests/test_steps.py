@@ -255,17 +255,25 @@ def test_each_optimiser_setting_reaches_its_phase():
     )
 
 
-def test_moments_of_codes_move_for_the_tasks_in_the_batch_only():
+@pytest.mark.parametrize("classes", [1, 2])
+def test_moments_of_codes_move_for_the_classes_and_tasks_in_the_batch_only(classes):
+    """With one column, as where there are no classes, rows without a label count too."""
     rng = np.random.default_rng(0)
-    codes = {"mean": rng.normal(size=(3, 5)), "square": rng.uniform(size=(3, 5))}
+    codes = {"mean": rng.normal(size=(3, classes, 5)), "square": rng.uniform(size=(3, classes, 5))}
     z, d = rng.normal(size=(8, 5)), np.array([0, 2, 2, 0, 2, 2, 2, 2])
-    moved = steps.update_codes(jax.tree.map(jnp.float32, codes), jnp.float32(z), d, 0.9)
+    u = np.array([1, 1, 0, -1, 0, 1, 1, -1]) if classes == 2 else np.full(8, -1)
+    moved = steps.update_codes(jax.tree.map(jnp.float32, codes), jnp.float32(z), u, d, 0.9)
     for name, values in (("mean", z), ("square", z**2)):
-        for task in (0, 2):
-            expected = 0.9 * codes[name][task] + 0.1 * values[d == task].mean(0)
-            np.testing.assert_allclose(moved[name][task], expected, rtol=1e-5, atol=1e-6)
-        np.testing.assert_array_equal(moved[name][1], jnp.float32(codes[name][1]))
-    assert steps.update_codes({}, z, d, 0.9) == {}
+        for task in range(3):
+            for label in range(classes):
+                rows = values[(d == task) & ((u == label) | (classes == 1))]
+                expected = codes[name][task, label]
+                if len(rows):
+                    keep = 0.9 ** len(rows)
+                    expected = keep * expected + (1 - keep) * rows.mean(0)
+                actual = moved[name][task, label]
+                np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+    assert steps.update_codes({}, z, u, d, 0.9) == {}
 
 
 def test_several_steps_in_one_call_are_the_same_steps_one_by_one():
