@@ -11,7 +11,9 @@ cost analysis counts in the program of plain convolutions: the same work, whiche
 import argparse
 import contextlib
 import json
+import pathlib
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from unittest import mock
@@ -20,6 +22,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+# `configs` and `launch` lie beside this folder and are not installed.
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from configs import default
 from lgaa_jax import evaluation, models, ops, phases, replay, state, steps

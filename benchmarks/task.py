@@ -12,6 +12,8 @@
 import argparse
 import json
 import os
+import pathlib
+import runpy
 import statistics
 import subprocess
 import sys
@@ -22,6 +24,10 @@ from unittest import mock
 import jax
 import numpy as np
 
+# `configs` and `launch` lie beside this folder and are not installed.
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import launch
 from lgaa_jax import experiment, report, state, train
 
 TEN = ",".join(f"digits[{i}]" for i in range(10))
@@ -31,10 +37,7 @@ TURNS = 15
 def get_config(path: str):
     """The config that `path` (FILE or FILE:PRESET) gives."""
     file, _, preset = path.partition(":")
-    scope: dict = {"__name__": "config"}
-    with open(file, encoding="utf-8") as source:
-        exec(compile(source.read(), file, "exec"), scope)
-    return scope["get_config"](preset)
+    return runpy.run_path(file)["get_config"](preset)
 
 
 def first_step(args: argparse.Namespace) -> None:
@@ -45,7 +48,7 @@ def first_step(args: argparse.Namespace) -> None:
         sys.stdout.flush()
         os._exit(0)
 
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    launch.keep_compiled()
     with (
         mock.patch.object(report.Progress, "update", stop),
         tempfile.TemporaryDirectory() as folder,
