@@ -11,10 +11,21 @@ from lgaa_jax.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Where the run writes; default runs/<config name>.")
-MODE = flags.DEFINE_string("mode", "train", "train (starts or resumes) or eval (a checkpoint).")
+MODE = flags.DEFINE_enum(
+    "mode",
+    "train",
+    ["train", "eval", "compare"],
+    "train (starts or resumes), eval (a checkpoint) or compare (strategies and seeds).",
+)
 STEP = flags.DEFINE_integer(
     "step", None, "Step of the checkpoint that eval loads; default the last."
 )
+STRATEGIES = flags.DEFINE_list("strategies", None, "What compare runs; default the config's.")
+SEEDS = flags.DEFINE_list("seeds", None, "Seeds that compare runs; default the config's.")
+DEVICES = flags.DEFINE_list(
+    "devices", None, "Numbers of the GPUs or TPU chips that compare uses, a run at a time on each."
+)
+ONLY_WITH = {"step": "eval", "strategies": "compare", "seeds": "compare", "devices": "compare"}
 
 
 def parse_flags(argv: list[str]) -> list[str]:
@@ -69,24 +80,46 @@ def main(argv: list[str]) -> None:
     """Checks the flags and calls `train.run` or `train.evaluate`."""
     if len(argv) > 1:
         sys.exit(f"launch.py: {argv[1]!r} is not a flag; write --name=value.")
-    if MODE.value not in ("train", "eval"):
-        sys.exit(f"launch.py: --mode={MODE.value!r} is unknown; it is train or eval.")
-    if STEP.value is not None and MODE.value == "train":
-        sys.exit(
-            "launch.py: --step goes with --mode=eval; training resumes from the last checkpoint."
-        )
-    # JAX, Flax and Orbax take seconds to import: a mistake in the flags is told before that.
-    from lgaa_jax import train
-
+    for name, mode in ONLY_WITH.items():
+        if flags.FLAGS[name].value is not None and MODE.value != mode:
+            sys.exit(f"launch.py: --{name} goes with --mode={mode}.")
     workdir = WORKDIR.value or default_workdir()
-    keep_compiled()
     try:
+        if MODE.value == "compare":
+            compare(workdir)
+            return
+        # JAX, Flax and Orbax take seconds to import: a mistake in the flags is told before that.
+        from lgaa_jax import train
+
+        keep_compiled()
         if MODE.value == "train":
             train.run(CONFIG.value, workdir)
         else:
             train.evaluate(CONFIG.value, workdir, STEP.value)
     except UserError as error:
         sys.exit(f"launch.py: {error}")
+
+
+def compare(workdir: str) -> None:
+    """Runs this command for each strategy and seed, and prints the table."""
+    from lgaa_jax import compare
+
+    config = CONFIG.value
+    seeds = [str(config.seed)] if SEEDS.value is None else SEEDS.value
+    if not all(re.fullmatch("[0-9]+", seed) for seed in seeds):
+        raise UserError(f"--seeds={','.join(seeds)} cannot be read; write it like 0,1,2.")
+    overrides = config_flags.get_override_values(flags.FLAGS["config"])
+    command = [sys.executable, os.path.abspath(__file__), f"--config={config_path()}"]
+    command += [f"--config.{key}={value}" for key, value in overrides.items()]
+    table = compare.run(
+        config,
+        workdir,
+        STRATEGIES.value or [config.strategy],
+        [int(seed) for seed in seeds],
+        DEVICES.value or [],
+        command,
+    )
+    print(table)
 
 
 if __name__ == "__main__":

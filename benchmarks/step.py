@@ -55,7 +55,7 @@ class System:
         self.nets = models.build(c, NUM_CLASSES, NUM_TASKS)
         self.rows = batch_size // 2
         self.hp = phases.hyper(c, self.rows)
-        self.tx = steps.optimisers(c)
+        self.tx = steps.optimisers(c, (1000, 2000))
         mask = jnp.ones((NUM_TASKS, NUM_CLASSES), bool)
         self.drawing = replay.Drawing(mask, c.replay.label)
         self.key = jax.random.key(0)

@@ -10,7 +10,9 @@ def get_config() -> ml_collections.ConfigDict:
     c.tasks = (
         "digits,letters"  # comma-separated; `mnist[0-4]` or `mnist[0,2,7-9]` takes some classes
     )
-    c.strategy = "lgaa"  # lgaa | finetune (no replay) | joint (all tasks' real data at once)
+    # lgaa | finetune (no replay) | joint (all tasks' real data at once) | experience_replay (some
+    # real images are kept) | gan_replay (no autoencoder phase) | vae_replay (no adversarial phases)
+    c.strategy = "lgaa"
     c.model = "small"  # small | paper32
     c.compute_dtype = (
         "float32"  # float32 | bfloat16: of the networks; parameters and losses float32
@@ -56,6 +58,9 @@ def get_config() -> ml_collections.ConfigDict:
     c.optim.generator = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.9}
     c.optim.autoencoder = {"name": "adam", "learning_rate": 5e-4, "b1": 0.9, "b2": 0.999}
     c.optim.inference = {"name": "adam", "learning_rate": 5e-4, "b1": 0.9, "b2": 0.999}
+    # Share of each task's steps, its last ones, over which all learning rates fall to 0; 0
+    # (published): they stay.
+    c.learning_rate_decay = 0.4
     # For each example: of the running mean and deviation of the codes of each task's classes, with
     # which z is drawn for them; 0 (published): z is drawn from N(0, I) whatever u and d.
     c.code_decay = 0.998
@@ -72,6 +77,15 @@ def get_config() -> ml_collections.ConfigDict:
         "model"  # model (argmax of the frozen class model) | drawn (the u it was drawn with)
     )
     replay.pool_size = 10_000  # images per earlier task that mode materialised draws
+    replay.buffer_size = 200  # real images per earlier task that strategy experience_replay keeps
+
+    # What is measured of generated images (docs/theory.md); changes nothing in training.
+    c.eval = ev = ml_collections.ConfigDict()
+    ev.generation = "last"  # when generated images are measured: after the last task | each | never
+    ev.samples = 5000  # images drawn of each task, most test images used, there and in the risk
+    ev.classifier_steps = 500  # training steps of the reference classifier and of the fitted one
+    ev.reference_dir = ""  # folder of reference classifiers; empty: <workdir>/reference
+    ev.inception_weights = ""  # file of Inception weights (lgaa_jax/inception.py); empty: no FID
 
     c.log = log = ml_collections.ConfigDict()
     log.every = 50  # steps between two lines of metrics.jsonl and TensorBoard
@@ -90,6 +104,8 @@ def shrink(c: ml_collections.ConfigDict) -> None:
     c.net.width = 8
     c.net.class_width = 8
     c.net.code_size = 16
+    c.eval.samples = 50
+    c.eval.classifier_steps = 5
     c.log.every = 2
     c.log.checkpoint_every = 4
 
@@ -100,6 +116,7 @@ def published(c: ml_collections.ConfigDict) -> None:
     c.loss.joint_inference = True
     c.ema_decay = 0.0
     c.code_decay = 0.0
+    c.learning_rate_decay = 0.0
     c.replay.mode = "materialised"
     for phase in ("critic", "generator"):
         c.optim[phase].update(name="rmsprop", learning_rate=1e-4, b1=0.0, b2=0.9)

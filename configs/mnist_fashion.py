@@ -35,7 +35,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     if preset == "published":
         default.published(c)
     if preset == "small":
-        c.steps_per_task = 2200
+        c.steps_per_task = 2000
     if preset == "smoke":
         default.shrink(c)
     return c

@@ -12,8 +12,11 @@ from lgaa_jax import data, replay
 from lgaa_jax.errors import UserError
 from lgaa_jax.models import Nets
 from lgaa_jax.state import TrainState
+from lgaa_jax.strategies import STRATEGIES
 
-POOL = 1 << 20  # offset of the task index in the data order of replay pools, so that orders differ
+# Offsets of the task index in the data order, so that orders differ: of what a pool holds of the
+# earlier tasks, and of which images of a task a buffer keeps.
+POOL, BUFFER = 1 << 20, 1 << 21
 
 
 class Pool(NamedTuple):
@@ -36,6 +39,7 @@ class Source:
         pool_key: jax.Array,
     ):
         self._config, self._tasks, self._nets = config, tasks, nets
+        self._memory = STRATEGIES[config.strategy].memory
         self._drawing, self._pool_key = drawing, pool_key
         if config.batch_size < len(tasks):
             raise UserError(
@@ -44,21 +48,13 @@ class Source:
             )
 
     @property
-    def _replays(self) -> bool:
-        return self._config.strategy == "lgaa"
-
-    @property
-    def _materialises(self) -> bool:
-        return self._replays and self._config.replay.mode == "materialised"
-
-    @property
-    def _joint(self) -> bool:
-        return self._config.strategy == "joint"
+    def _online(self) -> bool:
+        return self._memory == "replay" and self._config.replay.mode == "online"
 
     def real_rows(self, task: int) -> int:
         """Rows of a batch that hold real images of the current task."""
         size = self._config.batch_size
-        if task == 0 or not self._replays:
+        if task == 0 or self._memory not in ("replay", "buffer"):
             return size
         fraction = configuration.replay_fraction(self._config)
         fraction = task / (task + 1) if fraction is None else fraction
@@ -66,7 +62,7 @@ class Source:
 
     def pool_rows(self, task: int) -> int:
         """Rows of a batch that come from the pool; the step itself fills the others with replay."""
-        return self._config.batch_size if self._materialises else self.real_rows(task)
+        return self.real_rows(task) if self._online else self._config.batch_size
 
     def drawn_rows(self) -> int:
         """The most rows that the step itself must fill with replay, over all tasks."""
@@ -90,10 +86,12 @@ class Source:
 
     def pool(self, task: int, state: TrainState) -> Pool:
         """What the batches of a task are taken from, on the device; of one size for all tasks."""
-        parts = [self._images(i) for i in (range(len(self._tasks)) if self._joint else [task])]
-        if task and self._materialises:
+        joint = self._memory == "data"
+        parts = [self._images(i) for i in (range(len(self._tasks)) if joint else [task])]
+        if self._memory == "buffer":
+            parts += [self._buffer(i) for i in range(task)]
+        elif n := self._kept(task):
             key = jax.random.fold_in(self._pool_key, task)
-            n = task * self._config.replay.pool_size
             parts.append(replay.materialise(self._nets, state, key, n, self._drawing))
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         rest = self._capacity() - len(columns[0])
@@ -104,7 +102,7 @@ class Source:
         """Which of the pool make up the batch of a step of the run. Returns [B] int32."""
         size, seed = self._config.batch_size, self._config.seed
         sizes = self._sizes()
-        if self._joint:
+        if self._memory == "data":
             # All tasks in each batch, in equal shares; the first tasks take the odd rows.
             n = len(sizes)
             counts = [size // n + (i < size % n) for i in range(n)]
@@ -112,8 +110,7 @@ class Source:
         else:
             step -= self.start(task)
             streams = [(sizes[task], self.real_rows(task), task)]
-            if task and self._materialises:
-                n = task * self._config.replay.pool_size
+            if n := self._kept(task):
                 streams.append((n, size - self.real_rows(task), task + POOL))
         first, parts = 0, []
         for n, count, stream in streams:
@@ -126,11 +123,24 @@ class Source:
         return [len(task.train.images) for task in self._tasks]
 
     def _capacity(self) -> int:
-        if self._joint:
+        if self._memory == "data":
             return sum(self._sizes())
-        drawn = self._config.replay.pool_size if self._materialises else 0
-        return max(n + task * drawn for task, n in enumerate(self._sizes()))
+        return max(n + self._kept(task) for task, n in enumerate(self._sizes()))
+
+    def _kept(self, task: int) -> int:
+        """Images of the earlier tasks that the pool of a task holds."""
+        if self._memory == "buffer":
+            return sum(min(n, self._config.replay.buffer_size) for n in self._sizes()[:task])
+        materialised = self._memory == "replay" and not self._online
+        return task * self._config.replay.pool_size if materialised else 0
 
     def _images(self, task: int):
         split = self._tasks[task].train
         return split.images, split.labels, np.full(len(split.labels), task, np.int32)
+
+    def _buffer(self, task: int):
+        """The real images of an earlier task that are kept: the same in every task after it."""
+        n = self._sizes()[task]
+        size = min(n, self._config.replay.buffer_size)
+        kept = data.stream_indices(n, size, self._config.seed, task + BUFFER, 0)
+        return tuple(column[kept] for column in self._images(task))

@@ -2,15 +2,19 @@
 
 import ml_collections
 
-from lgaa_jax import models
+from lgaa_jax import inception, models
 from lgaa_jax.errors import UserError
+from lgaa_jax.generation import NEIGHBOURS
+from lgaa_jax.strategies import STRATEGIES
 
-STRATEGIES = ("lgaa", "finetune", "joint")
+# Beginnings of the keys that may change when a run is resumed: they change nothing in training.
+FREE_KEYS = ("log.", "eval.", "data.data_dir")
 CHOICES = {
-    "strategy": STRATEGIES,
+    "strategy": tuple(STRATEGIES),
     "compute_dtype": ("float32", "bfloat16"),
     "replay.mode": ("online", "materialised"),
     "replay.label": ("model", "drawn"),
+    "eval.generation": ("last", "each", "never"),
     **{
         f"optim.{phase}.name": ("adam", "rmsprop")
         for phase in ("critic", "generator", "autoencoder", "inference")
@@ -21,6 +25,8 @@ POSITIVE = (
     "loss.temperature",
     "loss.n_critic",
     "replay.pool_size",
+    "replay.buffer_size",
+    "eval.classifier_steps",
     "log.every",
     "log.checkpoint_every",
     "log.keep_checkpoints",
@@ -45,6 +51,7 @@ NOT_NEGATIVE = (
 BELOW_ONE = (
     "ema_decay",
     "code_decay",
+    "learning_rate_decay",
     "net.dropout",
     *(
         f"optim.{p}.{b}"
@@ -97,5 +104,8 @@ def check(config: ml_collections.ConfigDict) -> None:
         config.steps_per_task,
         "above 0, or epochs_per_task must be",
     )
+    _require(config.eval.samples > NEIGHBOURS, "eval.samples", config.eval.samples, "at least 4")
+    if config.eval.inception_weights:
+        inception.check(config.eval.inception_weights)
     replay_fraction(config)
     models.check(config)

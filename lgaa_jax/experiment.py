@@ -12,6 +12,7 @@ import numpy as np
 from lgaa_jax import config as configuration
 from lgaa_jax import data, evaluation, models, ops, phases, replay, state, steps
 from lgaa_jax.batches import Source
+from lgaa_jax.strategies import STRATEGIES, Strategy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Run:
     """Everything about a run that does not change while it trains."""
 
     config: ml_collections.ConfigDict
+    strategy: Strategy
     tasks: tuple[data.Task, ...]
     nets: models.Nets
     source: Source
@@ -27,6 +29,7 @@ class Run:
     train_steps: Callable
     steps_per_call: int
     batch_sums: Callable
+    class_mask: jax.Array  # [N, U] bool, the classes that each task has
     train_key: jax.Array
     eval_key: jax.Array
 
@@ -37,26 +40,28 @@ class Run:
 
     def learned(self, task: int) -> range:
         """Indices of the tasks that the model has met when `task` ends."""
-        return range(len(self.tasks) if self.config.strategy == "joint" else task + 1)
+        return range(len(self.tasks) if self.strategy.memory == "data" else task + 1)
 
 
 def build(config: ml_collections.ConfigDict) -> Run:
     """Loads the data and builds networks and step; raises UserError before anything is written."""
     configuration.check(config)
+    strategy = STRATEGIES[config.strategy]
     tasks = data.load(config)
     num_classes = max(task.num_classes for task in tasks)
     nets = models.build(config, num_classes, len(tasks))
     init_key, train_key, eval_key, pool_key = jax.random.split(jax.random.key(config.seed), 4)
     drawing = replay.Drawing(class_mask(tasks, num_classes), config.replay.label)
     source = Source(config, tasks, nets, drawing, pool_key)
-    tx, hp = steps.optimisers(config), phases.hyper(config, source.drawn_rows())
+    tx, hp = steps.optimisers(config, source.ends()), phases.hyper(config, source.drawn_rows())
     init = functools.partial(
         state.init_state,
         nets,
         tx,
         phases.trained_networks(nets, hp),
         config.ema_decay > 0,
-        config.code_decay > 0,
+        # Without phase 3 the encoder is not trained, and its codes say nothing of the generator.
+        config.code_decay > 0 and strategy.autoencodes,
         init_key,
     )
     # Initialisation runs once: on a CPU, to optimise its code takes far longer than to run it.
@@ -64,6 +69,7 @@ def build(config: ml_collections.ConfigDict) -> Run:
     options = {"xla_backend_optimization_level": 0} if on_cpu else None
     return Run(
         config=config,
+        strategy=strategy,
         tasks=tasks,
         nets=nets,
         source=source,
@@ -76,6 +82,7 @@ def build(config: ml_collections.ConfigDict) -> Run:
         ),
         steps_per_call=config.steps_per_call or (1 if on_cpu else config.log.every),
         batch_sums=evaluation.make_batch_sums(nets),
+        class_mask=drawing.class_mask,
         train_key=train_key,
         eval_key=eval_key,
     )

@@ -1,20 +1,17 @@
-"""The five networks and their presets (Ye and Bors 2024; layers of the published code).
+"""The presets of the networks, and the networks of a run together.
 
-Sizes: B rows, H x W x C images, Z content code, U classes, N tasks. Every network is a Linen module
-with a plain `init` / `apply`; nothing in it knows about tasks, phases or optimisers.
+Sizes: B rows, H x W x C images, Z content code, U classes, N tasks.
 """
 
 import dataclasses
 from collections.abc import Mapping
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import ml_collections
 
-from lgaa_jax import ops
 from lgaa_jax.errors import UserError
-from lgaa_jax.layers import Conv, ConvUp, Trunk, dense, normalisation
+from lgaa_jax.networks import ClassModel, Critic, DomainModel, Encoder, Generator
 
 Params = Mapping[str, dict]
 
@@ -36,83 +33,6 @@ PRESETS = {
     "small": Preset((16, 32), (1, 3), 16, 16, 64, (4, 2, 1), (64, 64)),
     "paper32": Preset((32,), (3,), 64, 32, 256, (4, 4, 4), (200, 100)),
 }
-
-
-class Generator(nn.Module):
-    """G(z, u, d): doublings from a small map to the image."""
-
-    image_shape: tuple[int, int, int]
-    channels: tuple[int, ...]  # of the first map and after each doubling
-    norm: str
-
-    @nn.compact
-    def __call__(self, z: jax.Array, u: jax.Array, d: jax.Array) -> jax.Array:
-        """z: [B, Z]; u: [B, U]; d: [B, N] -> x: [B, H, W, C] in [-1, 1]."""
-        first, *rest = self.channels
-        size = self.image_shape[0] // 2 ** len(rest)
-        x = dense(size**2 * first)(jnp.concatenate([z, u, d], axis=-1))
-        x = x.reshape(x.shape[0], size, size, first)
-        x = nn.relu(normalisation(self.norm, first)(x))
-        for features in rest:
-            for layer in (ConvUp(features), Conv(features)):
-                x = nn.relu(normalisation(self.norm, features)(layer(x)))
-        return jnp.tanh(Conv(self.image_shape[-1])(x))
-
-
-class Encoder(nn.Module):
-    """q(z given x): mean and standard deviation of a diagonal normal."""
-
-    code_size: int
-    width: int
-    norm: str
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """x: [B, H, W, C] -> mean, std: [B, Z] each, std > 0."""
-        h = Trunk(self.width, self.norm)(x)
-        return dense(self.code_size)(h), nn.softplus(dense(self.code_size)(h))
-
-
-class Critic(nn.Module):
-    """D(x): one real number; no normalisation but the affine, for the gradient penalty's sake."""
-
-    width: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """x: [B, H, W, C] -> [B]."""
-        return dense(1)(Trunk(self.width, "affine")(x))[:, 0]
-
-
-class ClassModel(nn.Module):
-    """q(u given x): logits over the classes."""
-
-    num_classes: int
-    width: int
-    dropout: float
-
-    @nn.compact
-    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """x: [B, H, W, C] -> logits [B, U]; `train` needs a "dropout" key."""
-        for features in (self.width, 2 * self.width):
-            x = nn.relu(ops.max_pool(Conv(features, kernel=5)(x)))
-        x = nn.relu(dense(32 * self.width)(x.reshape(x.shape[0], -1)))
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return dense(self.num_classes)(x)
-
-
-class DomainModel(nn.Module):
-    """q(d given z): logits over the tasks, read off the code and not the image."""
-
-    num_tasks: int
-    hidden: tuple[int, ...]
-
-    @nn.compact
-    def __call__(self, z: jax.Array) -> jax.Array:
-        """z: [B, Z] -> logits [B, N]."""
-        for features in self.hidden:
-            z = nn.relu(dense(features)(z))
-        return dense(self.num_tasks)(z)
 
 
 def _cast(tree, dtype):

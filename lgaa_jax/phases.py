@@ -10,6 +10,7 @@ import optax
 from lgaa_jax import losses
 from lgaa_jax.models import Nets
 from lgaa_jax.state import TrainState
+from lgaa_jax.strategies import STRATEGIES
 
 Metrics = dict[str, jax.Array]
 
@@ -28,28 +29,34 @@ class Hyper:
     n_critic: int
     ema_decay: float
     code_decay: float
+    adversarial: bool  # whether a step takes phases 1 and 2
+    autoencodes: bool  # whether a step takes phase 3
     replay_rows: int  # most rows of a batch that replay fills; 0: the batch comes complete
 
 
 def hyper(config: ml_collections.ConfigDict, replay_rows: int) -> Hyper:
     """The constants of a step from `config`; `replay_rows` as `batches.Source` counts them."""
+    strategy = STRATEGIES[config.strategy]
     return Hyper(
         **config.loss,
         ema_decay=config.ema_decay,
         code_decay=config.code_decay,
+        adversarial=strategy.adversarial,
+        autoencodes=strategy.autoencodes,
         replay_rows=replay_rows,
     )
 
 
 def trained_networks(nets: Nets, hp: Hyper) -> dict[str, tuple[str, ...]]:
-    """The networks that each phase trains."""
+    """The networks that each phase trains, by the phases that a step takes."""
     inferred = ("domain",) if nets.class_model is None else ("class", "domain")
-    return {
-        "critic": ("critic",),
-        "generator": ("generator",),
-        "autoencoder": ("encoder", "generator") + (inferred if hp.joint_inference else ()),
-        "inference": inferred,
-    }
+    phases = {"inference": inferred}
+    if hp.adversarial:
+        phases |= {"critic": ("critic",), "generator": ("generator",)}
+    if hp.autoencodes:
+        autoencoded = ("encoder", "generator") + (inferred if hp.joint_inference else ())
+        phases["autoencoder"] = autoencoded
+    return phases
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +115,11 @@ class Phases:
         (grads,) = pullback(grad_images)
         return self._descend(state, "generator", {"generator": grads}), metrics
 
+    def code(self, params: dict, key, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """z~ by the reparameterisation, and the mean and deviation of q(z|x): [B, Z] each."""
+        mean, std = self.nets.apply("encoder", params, x)
+        return mean + std * jax.random.normal(key, mean.shape), mean, std
+
     def autoencoder(self, state: TrainState, key, x) -> tuple[TrainState, Metrics, jax.Array]:
         """Phase 3: |x - G(z~, u~, d~)|^2 + beta KL_z [+ beta_u KL_u] + beta_d KL_d, row mean.
 
@@ -118,8 +130,7 @@ class Phases:
 
         def objective(own):
             params = {**state.params, **own}
-            mean, std = self.nets.apply("encoder", params, x)
-            z = mean + std * jax.random.normal(key_z, mean.shape)
+            z, mean, std = self.code(params, key_z, x)
             logits_d = self.nets.apply("domain", params, z)
             d = losses.gumbel_softmax(key_d, logits_d, hp.temperature)
             u = jnp.zeros((x.shape[0], 0))

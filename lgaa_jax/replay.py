@@ -1,6 +1,7 @@
 """Generative replay: what is drawn of the earlier tasks, and how it enters a batch."""
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import jax
@@ -11,7 +12,7 @@ from lgaa_jax.data import to_uint8, to_unit
 from lgaa_jax.models import Nets
 from lgaa_jax.state import TrainState
 
-POOL_BATCH = 250  # images drawn at once for a materialised pool
+POOL_BATCH = 250  # images drawn at once outside of a step
 
 
 class Batch(NamedTuple):
@@ -62,20 +63,28 @@ def generate(nets: Nets, generator: dict, z: jax.Array, u: jax.Array, d: jax.Arr
     return nets.apply("generator", {"generator": generator}, z, *codes)
 
 
+def draw(nets: Nets, drawn: dict, key_z, key_u, d: jax.Array, class_mask: jax.Array):
+    """Images of the tasks d: [n], of their classes in equal shares (docs/fidelity.md, "replay").
+
+    drawn: generator and codes, as `TrainState.drawing` has them. Returns x: [n, H, W, C] in
+    [-1, 1] and u: [n] int32, the classes that were asked for.
+    """
+    u = draw_classes(key_u, d, class_mask)
+    z = draw_codes(key_z, drawn["codes"], u, d, nets.code_size)
+    return generate(nets, drawn["generator"], z, u, d), u
+
+
 def sample(nets: Nets, frozen: dict, key, task, n: int, drawing: Drawing):
-    """Draws `n` labelled images of the tasks before `task` (docs/fidelity.md, "replay").
+    """Draws `n` labelled images of the tasks before `task`.
 
     frozen: `TrainState.replay`; task: [] int32, at least 1.
     Returns x: [n, H, W, C] in [-1, 1]; u, d: [n] int32. The class model has no dropout here.
     """
     key_z, key_u, key_d = jax.random.split(key, 3)
     d = jax.random.randint(key_d, (n,), 0, task)
-    u = draw_classes(key_u, d, drawing.class_mask)
-    z = draw_codes(key_z, frozen["codes"], u, d, nets.code_size)
-    x = generate(nets, frozen["generator"], z, u, d)
+    x, u = draw(nets, frozen, key_z, key_u, d, drawing.class_mask)
     if drawing.label == "model" and nets.class_model is not None:
-        logits = nets.apply("class", frozen, x)
-        u = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+        u = jnp.argmax(nets.apply("class", frozen, x), axis=-1).astype(jnp.int32)
     return x, u, d
 
 
@@ -89,7 +98,7 @@ def mix(nets: Nets, state: TrainState, key, batch: Batch, rows: int, drawing: Dr
     real = to_unit(batch.x), batch.u, batch.d
     tail = tuple(column[n - rows :] for column in real)
 
-    def draw():
+    def replayed():
         drawn = sample(nets, state.replay, key, state.task, rows, drawing)
         keep = jnp.arange(n - rows, n) < batch.n_real
         return tuple(
@@ -97,7 +106,7 @@ def mix(nets: Nets, state: TrainState, key, batch: Batch, rows: int, drawing: Dr
             for r, f in zip(tail, drawn, strict=True)
         )
 
-    mixed = jax.lax.cond(state.task > 0, draw, lambda: tail)  # task 0 has nothing to replay
+    mixed = jax.lax.cond(state.task > 0, replayed, lambda: tail)  # task 0 has nothing to replay
     return tuple(jnp.concatenate([r[: n - rows], m]) for r, m in zip(real, mixed, strict=True))
 
 
@@ -109,10 +118,30 @@ def materialise(nets: Nets, state: TrainState, key, n: int, drawing: Drawing):
     """
 
     @jax.jit
-    def draw(i):
-        key_i = jax.random.fold_in(key, i)
-        x, u, d = sample(nets, state.replay, key_i, state.task, POOL_BATCH, drawing)
+    def batch(key):
+        x, u, d = sample(nets, state.replay, key, state.task, POOL_BATCH, drawing)
         return to_uint8(x), u, d
 
-    parts = [jax.device_get(draw(i)) for i in range(-(-n // POOL_BATCH))]
+    return _gather(batch, key, n)
+
+
+def images(nets: Nets, drawn: dict, key: jax.Array, task: int, n: int, class_mask: jax.Array):
+    """Draws `n` images of one task; `drawn` as in `draw`. Repeatable, as `materialise` is.
+
+    Returns host arrays x: [n, H, W, C] uint8 and u: [n] int32, the classes that were asked for.
+    """
+    return _gather(lambda key: _images(nets, drawn, key, jnp.int32(task), class_mask), key, n)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _images(nets: Nets, drawn: dict, key: jax.Array, task: jax.Array, class_mask: jax.Array):
+    key_z, key_u = jax.random.split(key)
+    x, u = draw(nets, drawn, key_z, key_u, jnp.full(POOL_BATCH, task), class_mask)
+    return to_uint8(x), u
+
+
+def _gather(batch, key: jax.Array, n: int):
+    """The first `n` rows of as many batches `batch(key)` as that takes, on the host."""
+    keys = (jax.random.fold_in(key, i) for i in range(-(-n // POOL_BATCH)))
+    parts = [jax.device_get(batch(key_i)) for key_i in keys]
     return tuple(np.concatenate(column)[:n] for column in zip(*parts, strict=True))

@@ -30,10 +30,10 @@ def write_json(path: str | os.PathLike, obj):
         raise ValueError(
             f"{path} cannot be written, a value in it is nan or inf: {error}"
         ) from error
-    _replace(path, text.encode())
+    write_bytes(path, text.encode())
 
 
-def _replace(path: str | os.PathLike, content: bytes):
+def write_bytes(path: str | os.PathLike, content: bytes):
     """Gives the file new content; a reader, or a kill midway, sees the old or the new, whole."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ class ScalarLog(contextlib.AbstractContextManager):
         workdir = pathlib.Path(workdir)
         path = workdir / "metrics.jsonl"
         kept = list(_lines_until(path, resume_step)) if path.exists() else []
-        _replace(path, b"".join(kept))
+        write_bytes(path, b"".join(kept))
         self._file = path.open("a", encoding="utf-8")
         board = str(workdir / "tensorboard")
         self._board = tensorboardX.SummaryWriter(board, purge_step=resume_step + 1)

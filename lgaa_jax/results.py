@@ -4,6 +4,7 @@ import dataclasses
 
 from lgaa_jax import metrics
 
+RECONSTRUCTION = ("mse", "psnr", "ssim")
 Row = dict[str, dict[str, float]]
 
 
@@ -48,6 +49,7 @@ def summary(names: list[str], strategy: str, seed: int, done: Done) -> dict:
         "seed": seed,
         "steps": done.step,
         "seconds": round(done.seconds, 1),
+        "finished": len(done.rows) == len(names),
     }
     if any("accuracy" in values for values in last.values()):
         matrix = accuracy_matrix(done.rows, names)
@@ -61,8 +63,35 @@ def summary(names: list[str], strategy: str, seed: int, done: Done) -> dict:
         result |= {name: value for name, value in computed.items() if value is not None}
     if last:
         result["domain_accuracy"] = [last[n]["domain_accuracy"] for n in names if n in last]
-        result["reconstruction"] = {
-            name: {key: values[key] for key in ("mse", "psnr", "ssim")}
-            for name, values in last.items()
-        }
-    return result
+    groups = {
+        "reconstruction": _by_task(last, lambda values: _chosen(values, RECONSTRUCTION)),
+        "generation": _by_task(last, lambda values: _group(values, "generation")),
+        "risk": _risk(names, done.rows),
+    }
+    return result | {name: group for name, group in groups.items() if group}
+
+
+def _by_task(row: Row, pick) -> Row:
+    """What `pick` takes of each task's values; tasks of which it takes nothing are left out."""
+    picked = {name: pick(values) for name, values in row.items()}
+    return {name: values for name, values in picked.items() if values}
+
+
+def _chosen(values: dict[str, float], keys: tuple[str, ...]) -> dict[str, float]:
+    return {key: values[key] for key in keys if key in values}
+
+
+def _group(values: dict[str, float], group: str) -> dict[str, float]:
+    """The values whose names begin with the group's, under the rest of their names."""
+    begin = f"{group}/"
+    return {k.removeprefix(begin): v for k, v in values.items() if k.startswith(begin)}
+
+
+def _risk(names: list[str], rows: tuple[Row, ...]) -> list[dict]:
+    """One entry for each learned task after each task that has the terms of the analysis."""
+    return [
+        {"after_task": after, "task": name, **terms}
+        for after, row in zip(names, rows, strict=False)
+        for name in names
+        if (terms := _group(row.get(name, {}), "risk"))
+    ]

@@ -36,13 +36,16 @@ class TrainState:
         """The generator that is frozen, evaluated and drawn: the average when there is one."""
         return self.ema or self.params["generator"]
 
+    @property
+    def drawing(self) -> dict[str, Any]:
+        """What images are drawn with now, in the form of `replay`."""
+        live = {"generator": self.drawing_generator, "codes": self.codes}
+        return live | ({"class": self.params["class"]} if "class" in self.params else {})
+
 
 def _frozen(state: TrainState) -> dict[str, Any]:
-    live = {"generator": state.drawing_generator, "codes": state.codes}
-    if "class" in state.params:
-        live["class"] = state.params["class"]
     # Real copies: a buffer shared with `params` could not be donated to the train step.
-    return jax.tree.map(jnp.copy, live)
+    return jax.tree.map(jnp.copy, state.drawing)
 
 
 def init_state(

@@ -1,10 +1,11 @@
 """One training step: the phases in their order, the average, and the optimisers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 import optax
 
 from lgaa_jax import replay
@@ -15,17 +16,40 @@ from lgaa_jax.replay import Batch, Drawing
 from lgaa_jax.state import TrainState
 
 
-def _optimiser(
-    name: str, learning_rate: float, b1: float, b2: float
-) -> optax.GradientTransformation:
+def learning_rate(peak: float, decay: float, ends: Sequence[int], updates: int) -> optax.Schedule:
+    """`peak`, but over the last share `decay` of each task's steps it falls linearly towards 0.
+
+    So what the task change freezes has come to rest. ends: the step at which each task ends;
+    updates: of this optimiser in one step.
+    """
+    ends = np.array(ends)
+    steps = np.diff(ends, prepend=0)
+
+    def schedule(count: jax.Array) -> jax.Array:
+        step = count // updates
+        task = jnp.minimum(jnp.searchsorted(ends, step, side="right"), len(ends) - 1)
+        left = (jnp.asarray(ends)[task] - step) / jnp.asarray(steps)[task]
+        return peak * jnp.clip(left / decay, 0.0, 1.0)
+
+    return schedule if decay else optax.constant_schedule(peak)
+
+
+def _optimiser(name: str, rate: optax.Schedule, b1: float, b2: float):
     if name == "rmsprop":
-        return optax.rmsprop(learning_rate, decay=b2, momentum=b1 or None)
-    return optax.adam(learning_rate, b1=b1, b2=b2)
+        return optax.rmsprop(rate, decay=b2, momentum=b1 or None)
+    return optax.adam(rate, b1=b1, b2=b2)
 
 
-def optimisers(config: ml_collections.ConfigDict) -> dict[str, optax.GradientTransformation]:
-    """One optimiser per phase."""
-    return {phase: _optimiser(**settings) for phase, settings in config.optim.items()}
+def optimisers(
+    config: ml_collections.ConfigDict, ends: Sequence[int]
+) -> dict[str, optax.GradientTransformation]:
+    """One optimiser per phase; `ends` as in `learning_rate`."""
+    tx = {}
+    for phase, optim in config.optim.items():
+        updates = config.loss.n_critic if phase == "critic" else 1
+        rate = learning_rate(optim.learning_rate, config.learning_rate_decay, ends, updates)
+        tx[phase] = _optimiser(optim.name, rate, optim.b1, optim.b2)
+    return tx
 
 
 def update_ema(state: TrainState, decay: float) -> TrainState:
@@ -89,20 +113,26 @@ def make_train_step(
         else:
             x, u, d = to_unit(batch.x), batch.u, batch.d
 
-        for key_i in jax.random.split(key_critic, hp.n_critic):
-            key_fake, key_gp = jax.random.split(key_i)
-            fake, pullback, u_fake = draw_fake(
-                nets, state.params["generator"], state.codes, key_fake, u, d, drawing
-            )
-            state, critic_metrics = phase.critic(state, key_gp, x, fake)
-        # The generator has not moved: the last fake batch serves its own phase too.
-        state, generator_metrics = phase.generator(state, fake, pullback, u_fake, d)
-        state, autoencoder_metrics, z = phase.autoencoder(state, key_autoencoder, x)
+        metrics = {}
+        if hp.adversarial:
+            for key_i in jax.random.split(key_critic, hp.n_critic):
+                key_fake, key_gp = jax.random.split(key_i)
+                fake, pullback, u_fake = draw_fake(
+                    nets, state.params["generator"], state.codes, key_fake, u, d, drawing
+                )
+                state, metrics = phase.critic(state, key_gp, x, fake)
+            # The generator has not moved: the last fake batch serves its own phase too.
+            state, generator_metrics = phase.generator(state, fake, pullback, u_fake, d)
+            metrics |= generator_metrics
+        if hp.autoencodes:
+            state, autoencoder_metrics, z = phase.autoencoder(state, key_autoencoder, x)
+            metrics |= autoencoder_metrics
+        else:
+            z, _, _ = phase.code(state.params, key_autoencoder, x)
         state, inference_metrics = phase.inference(state, key_inference, x, u, d, z)
         state = state.replace(codes=update_codes(state.codes, z, u, d, hp.code_decay))
         state = update_ema(state, hp.ema_decay)
-        metrics = critic_metrics | generator_metrics | autoencoder_metrics | inference_metrics
-        metrics = {f"train/{name}": value for name, value in metrics.items()}
+        metrics = {f"train/{name}": v for name, v in (metrics | inference_metrics).items()}
         return state.replace(step=state.step + 1), metrics
 
     return train_step

@@ -10,13 +10,11 @@ import jax
 import ml_collections
 import numpy as np
 
-from lgaa_jax import evaluation, report, results, state
+from lgaa_jax import assessment, plots, report, results, state
+from lgaa_jax import config as configuration
 from lgaa_jax.checkpoint import Checkpoints
 from lgaa_jax.errors import UserError
 from lgaa_jax.experiment import Run, build
-
-GRID_ROWS = 8
-FREE_KEYS = ("log.", "data.data_dir")  # config keys that may change when a run is resumed
 
 
 def run(config: ml_collections.ConfigDict, workdir: str) -> state.TrainState:
@@ -25,19 +23,24 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> state.TrainState:
     Stopped anywhere and called again, it ends in the same bits as an uninterrupted run (on a CPU).
     """
     r = build(config)
-    report.check_same_config(workdir, config, FREE_KEYS)
+    report.check_same_config(workdir, config, configuration.FREE_KEYS)
     report.write_json(os.path.join(workdir, "config.json"), report.resolved_config(config))
     with Checkpoints(workdir, config.log.keep_checkpoints, r.ends) as checkpoints:
-        s, done = _restore(r, checkpoints, None) or (r.init(), results.Done())
+        s, done = _restore(r, checkpoints, None) or (_fresh(r), results.Done())
         with report.ScalarLog(workdir, int(s.step)) as log:
             for task in range(int(s.task), len(r.tasks)):
                 if task > int(s.task):
                     s = state.begin_task(s)
                 s, done = _train_task(r, s, done, task, log, checkpoints)
                 if len(done.rows) <= task:
-                    done = _finish_task(r, s, done, task, log, workdir)
+                    done = _finish_task(r, s, done, task, log, checkpoints, workdir)
                     checkpoints.save(int(s.step), s, done.to_json())
     return s
+
+
+def _fresh(r: Run) -> state.TrainState:
+    """The initial state, tied to a device as a restored one is: both run the same program."""
+    return jax.device_put(r.init(), jax.devices()[0])
 
 
 def _restore(r: Run, checkpoints: Checkpoints, step: int | None):
@@ -119,21 +122,22 @@ def _slug(task: str) -> str:
     return re.sub(r"[^\w-]+", "_", task).strip("_")
 
 
-def _finish_task(r: Run, s, done, task: int, log: report.ScalarLog, workdir: str):
+def _finish_task(r: Run, s, done, task: int, log: report.ScalarLog, checkpoints, workdir: str):
     """Evaluates every learned task, draws the grids and writes results.json."""
-    row = _evaluate_row(r, s, task)
+    row = assessment.measure(r, s, task, _earlier_classes(r, task, checkpoints), workdir)
     step = int(s.step)
     for name, values in row.items():
         log.scalars(step, task, {f"eval/{name}/{key}": v for key, v in values.items()})
     for index in r.learned(task):
-        grids = _grids(r, s, index)
-        for kind, picture in grids.items():
+        for kind, picture in assessment.grids(r, s, index).items():
             log.image(step, f"{r.names[index]}/{kind}", picture)
             name = f"{_slug(r.names[index])}_{kind}.png"
             folder = f"{task}_after_{_slug(r.names[task])}"
             report.save_png(os.path.join(workdir, "images", folder, name), picture)
     done = dataclasses.replace(done, step=step, rows=(*done.rows[:task], row))
-    _write_results(r, done, workdir)
+    summary = _write_results(r, done, workdir)
+    if task and "risk" in summary:
+        plots.risk(os.path.join(workdir, "images", "risk.png"), r.names, summary["risk"])
     return done
 
 
@@ -144,19 +148,12 @@ def _write_results(r: Run, done: results.Done, workdir: str) -> dict:
     return summary
 
 
-def _evaluate_row(r: Run, s, task: int) -> dict[str, dict[str, float]]:
-    batch = r.config.log.eval_batch
-    return {
-        r.names[i]: evaluation.evaluate(r.batch_sums, s, i, r.tasks[i].test, batch)
-        for i in r.learned(task)
-    }
-
-
-def _grids(r: Run, s, index: int) -> dict[str, np.ndarray]:
-    real, reconstructed = evaluation.reconstruction_grids(r.nets, s, r.tasks[index], GRID_ROWS)
-    generated = evaluation.generated_grid(r.nets, s, r.eval_key, index, r.tasks[index], GRID_ROWS)
-    grids = {"real": real, "reconstructed": reconstructed, "generated": generated}
-    return {kind: report.grid(images) for kind, images in grids.items()}
+def _earlier_classes(r: Run, task: int, checkpoints: Checkpoints) -> list[dict]:
+    """Parameters of the class model at the end of each task before `task`, for the risk."""
+    if r.strategy.memory != "replay" or r.nets.class_model is None:
+        return []
+    checkpoints.wait()
+    return [_restore(r, checkpoints, end)[0].params["class"] for end in r.ends[:task]]
 
 
 def evaluate(config: ml_collections.ConfigDict, workdir: str, step: int | None = None) -> dict:
@@ -166,12 +163,13 @@ def evaluate(config: ml_collections.ConfigDict, workdir: str, step: int | None =
             f"{workdir} holds no checkpoints; train first, or name the right --workdir."
         )
     r = build(config)
-    report.check_same_config(workdir, config, FREE_KEYS)
+    report.check_same_config(workdir, config, configuration.FREE_KEYS)
     with Checkpoints(workdir, config.log.keep_checkpoints, r.ends) as checkpoints:
         restored = _restore(r, checkpoints, step)
-    if restored is None:
-        raise UserError(f"{workdir}/checkpoints holds no finished checkpoint; train first.")
-    s, done = restored
-    task = int(s.task)
-    rows = (*done.rows[:task], _evaluate_row(r, s, task))
+        if restored is None:
+            raise UserError(f"{workdir}/checkpoints holds no finished checkpoint; train first.")
+        s, done = restored
+        task = int(s.task)
+        earlier = _earlier_classes(r, task, checkpoints)
+    rows = (*done.rows[:task], assessment.measure(r, s, task, earlier, workdir))
     return _write_results(r, dataclasses.replace(done, step=int(s.step), rows=rows), workdir)

@@ -22,6 +22,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)
 
 NUM_CLASSES, NUM_TASKS, ROWS = 4, 3, 8
+ENDS = (5, 10, 15)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -62,7 +63,7 @@ class System:
         self.config = small_config(**changes)
         self.nets = models.build(self.config, num_classes, NUM_TASKS)
         self.hp = phases.hyper(self.config, ROWS)
-        self.tx = steps.optimisers(self.config)
+        self.tx = steps.optimisers(self.config, ENDS)
         mask = jnp.ones((NUM_TASKS, num_classes), bool)
         self.drawing = Drawing(mask, self.config.replay.label)
         self.phases = phases.Phases(self.nets, self.tx, self.hp)

@@ -131,6 +131,25 @@ def test_a_materialised_pool_fills_the_rest_of_the_batch(monkeypatch):
     assert (batches[0].x[4:] != batches[1].x[4:]).any()
 
 
+def test_a_buffer_fills_the_rest_of_the_batch_with_the_same_real_images_of_each_task():
+    source = make_source(strategy="experience_replay", **{"replay.buffer_size": 5})
+    assert source.drawn_rows() == 0
+    assert [source.real_rows(t) for t in range(3)] == [8, 4, 3]
+    kept = {}
+    for task in (1, 2):
+        batch_at = Opened(source, task)
+        batches = [batch_at(source.start(task) + step) for step in range(20)]
+        assert all(b.n_real == 8 for b in batches)
+        real = source.real_rows(task)
+        assert all((b.d[:real] == task).all() and (b.d[real:] < task).all() for b in batches)
+        seen = np.concatenate([values(b)[real:] for b in batches])
+        tasks = np.concatenate([b.d[real:] for b in batches])
+        np.testing.assert_array_equal(seen // 50, tasks)  # real images of the task they claim
+        kept[task] = {i: set(seen[tasks == i].tolist()) for i in range(task)}
+    assert [len(kept[2][i]) for i in (0, 1)] == [5, 5]
+    assert kept[1][0] == kept[2][0]
+
+
 def test_a_batch_smaller_than_the_number_of_tasks_is_refused():
     tasks = tuple(make_task(i % 3, 7) for i in range(9))
     with pytest.raises(UserError, match="batch_size=8 cannot hold a row of each of the 9 tasks"):

@@ -16,6 +16,8 @@ OWNERS = {  # the only module that may import each of these
     "tensorboardX": "report",
     "tqdm": "report",
     "tensorflow": None,
+    "torch": "inception",
+    "torch_fidelity": "inception",
 }
 
 
@@ -33,7 +35,7 @@ def imported(path):
 
 
 def test_the_command_line_knows_the_driver_and_the_error_only():
-    assert imported(ROOT / "launch.py")[1] == {"train", "errors"}
+    assert imported(ROOT / "launch.py")[1] == {"train", "compare", "errors"}
 
 
 @pytest.mark.parametrize("module", sorted(PACKAGE))
@@ -41,7 +43,17 @@ def test_the_package_keeps_to_its_layers(module):
     roots, own = imported(PACKAGE[module])
     assert "train" not in own
     assert "configs" not in roots
-    if module in ("losses", "metrics", "ops", "errors", "embedded"):
+    if module in (
+        "losses",
+        "metrics",
+        "ops",
+        "errors",
+        "embedded",
+        "generation",
+        "plots",
+        "risk",
+        "strategies",
+    ):
         assert own == set()
     for package, owner in OWNERS.items():
         assert package not in roots or module == owner
@@ -54,7 +66,7 @@ def test_configs_import_nothing_of_the_package(path):
 
 
 def test_importing_the_driver_loads_nothing_slow():
-    heavy = {"tensorflow", "tensorflow_datasets", "tensorboardX", "matplotlib", "sklearn"}
+    heavy = {"torch", "tensorflow", "tensorflow_datasets", "tensorboardX", "matplotlib", "sklearn"}
     code = f"import sys, lgaa_jax.train; print(*sorted(sys.modules.keys() & {heavy}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

@@ -84,19 +84,17 @@ def test_joint_inference_lets_the_autoencoder_train_the_inference_models():
 
 
 def test_critic_objective_against_its_formula(system, inputs):
-    params = inputs.state.params
-
-    def critic(images):
-        return system.nets.critic.apply({"params": params["critic"]}, images)
-
     @jax.jit
-    def objective():
+    def objective(params):  # an argument, so that the compiler does not fold it as a constant
+        def critic(images):
+            return system.nets.critic.apply({"params": params["critic"]}, images)
+
         fake = inputs.generate(params["generator"])
         penalty = losses.gradient_penalty(critic, inputs.x, fake, jax.random.key(9)).mean()
         return critic(fake).mean() - critic(inputs.x).mean() + system.hp.gp * penalty
 
     _, metrics = inputs.run(system, "critic")
-    np.testing.assert_allclose(metrics["loss/critic"], objective(), rtol=1e-5)
+    np.testing.assert_allclose(metrics["loss/critic"], objective(inputs.state.params), rtol=1e-5)
 
 
 def test_the_pulled_back_generator_gradient_is_the_gradient_of_the_whole_objective():
@@ -107,7 +105,7 @@ def test_the_pulled_back_generator_gradient_is_the_gradient_of_the_whole_objecti
 
     @jax.jit
     @jax.grad
-    def expected(generator):
+    def expected(generator, params):
         fake = inputs.generate(generator)
         code, _ = nets.encoder.apply({"params": params["encoder"]}, fake)
         log_u = jax.nn.log_softmax(nets.class_model.apply({"params": params["class"]}, fake))
@@ -120,7 +118,7 @@ def test_the_pulled_back_generator_gradient_is_the_gradient_of_the_whole_objecti
     after, _ = inputs.run(system, "generator")
     jax.tree.map(
         lambda g, old, new: np.testing.assert_allclose(old - new, g, rtol=1e-2, atol=1e-6),
-        expected(params["generator"]),
+        expected(params["generator"], params),
         params["generator"],
         after.params["generator"],
     )
@@ -163,6 +161,40 @@ def test_fakes_come_from_standard_normal_codes_and_their_rows_classes(system, mo
     np.testing.assert_allclose([z.mean(), z.std()], [0.0, 1.0], atol=0.01)
     assert (u_fake[1::2] == 2).all()
     assert set(u_fake[::2].tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "still"),
+    [
+        pytest.param("gan_replay", "encoder", marks=pytest.mark.slow),  # test_train.py has a run
+        ("vae_replay", "critic"),
+    ],
+)
+def test_a_family_of_earlier_work_leaves_out_its_phases(strategy, still, key):
+    system = System(strategy=strategy)
+    before = system.init()
+    after, metrics = jax.jit(system.step)(before, key, make_batch())
+    assert_equal(before.params[still], after.params[still])
+    for name in NETWORKS - {still}:
+        assert not same(before.params[name], after.params[name]), name
+    phases = {name.removeprefix("train/loss/") for name in metrics if "/loss/" in name}
+    adversarial = {"critic", "generator"}
+    assert phases - {"class", "domain", "reconstruction"} == (
+        adversarial if strategy == "gan_replay" else {"autoencoder"}
+    )
+
+
+def test_learning_rates_fall_at_the_end_of_each_task_and_start_anew():
+    """Tasks of 10 and 20 steps, two updates a step; the last 40 % of each fall in a line."""
+    rate = jax.jit(steps.learning_rate(0.5, 0.4, (10, 30), updates=2))
+    counts = np.arange(60, dtype=np.int32)
+    step = counts // 2
+    left = np.where(step < 10, (10 - step) / 10, (30 - step) / 20)
+    expected = 0.5 * np.minimum(left / 0.4, 1)
+    np.testing.assert_allclose([rate(c) for c in counts], expected, rtol=1e-6)
+    assert float(rate(np.int32(1000))) == 0.0  # a count past the last task's end
+    constant = steps.learning_rate(0.5, 0.0, (10, 30), updates=1)
+    assert {float(constant(c)) for c in counts} == {0.5}
 
 
 @pytest.fixture(scope="module")

@@ -86,6 +86,7 @@ def test_a_run_writes_what_the_design_lists(whole):
         "metrics.jsonl",
         "tensorboard",
         "images",
+        "reference",
         "results.json",
     }
     results = without_seconds(workdir / "results.json")
@@ -97,6 +98,22 @@ def test_a_run_writes_what_the_design_lists(whole):
     assert results["forgetting"] == pytest.approx(first - last[0])
     assert len(results["domain_accuracy"]) == 2
     assert set(results["reconstruction"]["letters"]) == {"mse", "psnr", "ssim"}
+    assert set(results["generation"]["digits"]) == {
+        "frechet_distance",
+        "precision",
+        "recall",
+        "fitting_capacity",
+        "label_agreement",
+        "class_balance",
+        "reference_accuracy",
+        "samples",
+    }
+    cells = [(entry["after_task"], entry["task"]) for entry in results["risk"]]
+    assert cells == [("digits", "digits"), ("letters", "digits"), ("letters", "letters")]
+    for entry in results["risk"]:
+        assert entry["target_risk"] <= entry["bound"] + 1e-12
+        parts = entry["source_risk"] + entry["discrepancy"] + entry["labelling_error"]
+        assert entry["bound"] == pytest.approx(parts)
     logged = lines(workdir)
     assert sorted({line["step"] for line in logged}) == [2, 4, 5, 6, 8, 10]
     assert any("train/loss/critic" in line for line in logged)
@@ -109,10 +126,10 @@ def test_a_run_writes_what_the_design_lists(whole):
 
 @pytest.mark.parametrize(
     "stop",
-    [pytest.param(1, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow), 5, 7, 10],
+    [pytest.param(n, marks=pytest.mark.slow) for n in (1, 4, 10)] + [5, 7],
 )
 def test_a_stopped_and_resumed_run_ends_in_the_same_bits(whole, tmp_path, monkeypatch, stop):
-    """Before the first checkpoint, on one, at a task's end, inside task 1, at the very end."""
+    """Before the first checkpoint, on one, at the very end; at a task's end, inside task 1."""
     run_until(monkeypatch, stop, small_config(), tmp_path / "run")
     s = train.run(small_config(), tmp_path / "run")
     assert_equal(whole[1], s)
@@ -157,12 +174,25 @@ def test_eval_needs_a_run_and_a_step_that_it_kept(whole, tmp_path):
         train.evaluate(small_config(), whole[0], step=3)
 
 
-@pytest.mark.parametrize("strategy", ["finetune", "joint"])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        pytest.param("finetune", marks=pytest.mark.slow),
+        pytest.param("joint", marks=pytest.mark.slow),
+        pytest.param("experience_replay", marks=pytest.mark.slow),
+        "gan_replay",
+        pytest.param("vae_replay", marks=pytest.mark.slow),
+    ],
+)
 def test_the_baselines_run_in_the_same_harness(tmp_path, strategy):
     train.run(small_config(strategy=strategy, steps_per_task=2), tmp_path)
     results = read(tmp_path / "results.json")
     assert results["strategy"] == strategy
-    assert (results["accuracy"][0][1] is None) == (strategy == "finetune")
+    assert (results["accuracy"][0][1] is None) == (strategy != "joint")
+    assert ("risk" in results) == strategy.endswith(("gan_replay", "vae_replay"))
+    reconstructed = list(tmp_path.glob("images/*/*_reconstructed.png"))
+    autoencodes = strategy != "gan_replay"
+    assert ("reconstruction" in results) == bool(reconstructed) == autoencodes
 
 
 @pytest.mark.slow

@@ -1,0 +1,27 @@
+"""Split MNIST, class-incremental: five tasks of two digits, one head of ten classes.
+
+    python -m lgaa_jax.prepare mnist
+    python launch.py --config=configs/split_mnist.py
+
+No image of an earlier task is kept, and nothing tells the class model which task a test image is
+of. The mean over the tasks' test accuracies after the last one is `average_accuracy`. `:smoke` is a
+few steps, for tests.
+"""
+
+import ml_collections
+
+from configs import default
+
+
+def get_config(preset: str = "") -> ml_collections.ConfigDict:
+    """preset: "" or "smoke"."""
+    if preset not in ("", "smoke"):
+        raise ValueError(
+            f"configs/split_mnist.py has no preset {preset!r}; leave it out or use smoke."
+        )
+    c = default.get_config()
+    c.tasks = "mnist[0-1],mnist[2-3],mnist[4-5],mnist[6-7],mnist[8-9]"
+    c.steps_per_task = 2500
+    if preset == "smoke":
+        default.shrink(c)
+    return c
