@@ -124,6 +124,7 @@ def compare(workdir: str) -> None:
 
 if __name__ == "__main__":
     flags.mark_flag_as_required("config")
-    # Below that, JAX tells of every kind of device that is not there.
-    flags.FLAGS.set_default("verbosity", logging.WARNING)
+    # Below that, JAX tells of every kind of device that is not there. Set, as absl takes INFO where
+    # it finds its own default.
+    flags.FLAGS.verbosity = logging.WARNING
     app.run(main, flags_parser=parse_flags)
