@@ -56,7 +56,8 @@ def _read(folder: pathlib.Path) -> dict:
 
 
 def _finished(folder: pathlib.Path) -> bool:
-    return (folder / "results.json").exists() and _read(folder)["finished"]
+    # A run of an earlier version does not say; to go on with it costs its start only.
+    return (folder / "results.json").exists() and _read(folder).get("finished", False)
 
 
 def _run_all(missing: dict, root: pathlib.Path, devices: Sequence[str], command) -> None:
