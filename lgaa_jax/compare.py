@@ -111,12 +111,11 @@ def _write(root: pathlib.Path, results: Results) -> str:
     """Writes table.md, table.csv and accuracy.png; returns the Markdown."""
     table = {strategy: _columns(runs) for strategy, runs in results.items()}
     names = list(dict.fromkeys(name for columns in table.values() for name in columns))
-    lines = [["strategy", "runs", *names]]
-    for strategy, columns in table.items():
-        cells = [_shown(columns[name]) if name in columns else "" for name in names]
-        lines.append([strategy, str(len(results[strategy])), *cells])
-    rule = ["---"] * len(lines[0])
-    markdown = "\n".join(f"| {' | '.join(cells)} |" for cells in (lines[0], rule, *lines[1:]))
+    lines = [["", *table], ["---"] * (len(table) + 1)]
+    lines.append(["runs", *(str(len(runs)) for runs in results.values())])
+    for name in names:
+        lines.append([name, *(_shown(c[name]) if name in c else "" for c in table.values())])
+    markdown = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     report.write_bytes(root / "table.md", f"{markdown}\n".encode())
     report.write_bytes(root / "table.csv", _csv(table, names).encode())
     first = next(iter(results.values()))[0]
