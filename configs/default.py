@@ -96,6 +96,15 @@ def get_config() -> ml_collections.ConfigDict:
     return c
 
 
+def check_preset(preset: str, presets: tuple[str, ...], config: str) -> None:
+    """Raises ValueError when the config called `config` has no such preset; "" is always one."""
+    if preset and preset not in presets:
+        raise ValueError(
+            f"configs/{config}.py has no preset {preset!r}; leave it out or use "
+            f"{', '.join(filter(None, presets))}."
+        )
+
+
 def shrink(c: ml_collections.ConfigDict) -> None:
     """Makes `c` small enough for a test: narrow networks, 16x16 images, a few steps."""
     c.data.size = 16

@@ -18,11 +18,7 @@ PRESETS = ("", "published", "small", "smoke")
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     """preset: one of `PRESETS`."""
-    if preset not in PRESETS:
-        allowed = ", ".join(PRESETS[1:])
-        raise ValueError(
-            f"configs/mnist_fashion.py has no preset {preset!r}; use none or {allowed}."
-        )
+    default.check_preset(preset, PRESETS, "mnist_fashion")
     c = default.get_config()
     c.tasks = "mnist,fashion_mnist"
     c.data.size = 32

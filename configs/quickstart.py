@@ -13,10 +13,7 @@ from configs import default
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     """preset: "" or "smoke"."""
-    if preset not in ("", "smoke"):
-        raise ValueError(
-            f"configs/quickstart.py has no preset {preset!r}; leave it out or use smoke."
-        )
+    default.check_preset(preset, ("smoke",), "quickstart")
     c = default.get_config()
     c.tasks = "digits,letters"
     c.steps_per_task = 850

@@ -15,10 +15,7 @@ from configs import default
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:
     """preset: "" or "smoke"."""
-    if preset not in ("", "smoke"):
-        raise ValueError(
-            f"configs/split_mnist.py has no preset {preset!r}; leave it out or use smoke."
-        )
+    default.check_preset(preset, ("smoke",), "split_mnist")
     c = default.get_config()
     c.tasks = "mnist[0-1],mnist[2-3],mnist[4-5],mnist[6-7],mnist[8-9]"
     c.steps_per_task = 2500

@@ -68,10 +68,10 @@ def _run_all(missing: dict, root: pathlib.Path, devices: Sequence[str], command)
     failed, interrupted = [], threading.Event()
 
     def one(which: tuple[str, int]) -> None:
+        if interrupted.is_set():
+            return
         device = free.get()
-        status = (
-            0 if interrupted.is_set() else _run_one(which, missing[which], root, device, command)
-        )
+        status = _run_one(which, missing[which], root, device, command)
         free.put(device)
         if status:
             failed.append(f"{which[0]} with seed {which[1]} (exit status {status})")
@@ -148,9 +148,9 @@ def _scalars(result: dict) -> dict[str, float]:
     return columns | {"minutes": result["seconds"] / 60}
 
 
-def _spread(values: np.ndarray) -> float:
-    """The standard deviation over seeds, of a sample; nan for one seed."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
+def _spread(values: np.ndarray) -> np.ndarray:
+    """The standard deviation over seeds, of a sample; nan for one seed. values: [seeds, ...]."""
+    return np.std(values, axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1:], np.nan)
 
 
 def _shown(values: np.ndarray) -> str:
@@ -166,7 +166,7 @@ def _csv(table: dict[str, dict[str, np.ndarray]], names: list[str]) -> str:
     writer.writerow(["strategy", *(f"{name} {kind}" for name in names for kind in ("mean", "std"))])
     for strategy, columns in table.items():
         cells = [
-            (repr(float(np.mean(columns[name]))), repr(_spread(columns[name])))
+            (repr(float(np.mean(columns[name]))), repr(float(_spread(columns[name]))))
             if name in columns
             else ("", "")
             for name in names
@@ -176,12 +176,12 @@ def _csv(table: dict[str, dict[str, np.ndarray]], names: list[str]) -> str:
 
 
 def _panels(results: Results) -> dict[str, dict[str, plots.Series]]:
-    """For each task, and for their average, the accuracy along the sequence by strategy."""
+    """For each task the accuracy on it along the sequence, by strategy."""
     tasks = next(iter(results.values()))[0]["tasks"]
     panels: dict[str, dict[str, plots.Series]] = {}
     for strategy, runs in results.items():
         matrices = np.array([result["accuracy"] for result in runs], np.float64)  # None is nan
-        spread = np.std(matrices, axis=0, ddof=1) if len(runs) > 1 else np.zeros(matrices.shape[1:])
+        spread = _spread(matrices)
         for i, task in enumerate(tasks):
             panels.setdefault(task, {})[strategy] = matrices.mean(0)[:, i], spread[:, i]
     return panels

@@ -3,7 +3,7 @@
 import pytest
 from conftest import small_config
 
-from configs import default, mnist_fashion, quickstart
+from configs import default, mnist_fashion, quickstart, split_mnist
 from lgaa_jax import config as configuration
 from lgaa_jax.errors import UserError
 
@@ -49,6 +49,14 @@ def test_a_bad_value_is_named(key, bad, message):
 def test_good_fractions_are_read(fraction):
     expected = None if fraction == "balanced" else 0.5
     assert configuration.replay_fraction(small_config(**{"replay.fraction": fraction})) == expected
+
+
+@pytest.mark.parametrize("config", [quickstart, split_mnist])
+@pytest.mark.parametrize("preset", ["", "smoke"])
+def test_the_other_configs_are_sound(config, preset):
+    configuration.check(config.get_config(preset))
+    with pytest.raises(ValueError, match="no preset 'big'; leave it out or use smoke"):
+        config.get_config("big")
 
 
 @pytest.mark.parametrize("preset", mnist_fashion.PRESETS)
