@@ -57,7 +57,7 @@ class System:
         self.hp = phases.hyper(c, self.rows)
         self.tx = steps.optimisers(c, (1000, 2000))
         mask = jnp.ones((NUM_TASKS, NUM_CLASSES), bool)
-        self.drawing = replay.Drawing(mask, c.replay.label)
+        self.drawing = replay.drawing(c, mask)
         self.key = jax.random.key(0)
         trained = phases.trained_networks(self.nets, self.hp)
         init = jax.jit(lambda: state.init_state(self.nets, self.tx, trained, True, True, self.key))
@@ -91,7 +91,7 @@ class System:
             return phase.autoencoder(s, key, x)
 
         def inference(s, key, x, u, d, z):
-            return phase.inference(s, key, x, u, d, z)
+            return phase.inference(s, key, x, u, d, z, replay.one_hot(u, NUM_CLASSES))
 
         def mix(s, key, x, u, d, z):
             return replay.mix(nets, s, key, self.batch, self.rows, self.drawing)
@@ -121,7 +121,7 @@ class System:
 
         def step(s, key, batch):
             keys = jax.random.split(jax.random.fold_in(key, s.step), 6)
-            x, u, d = replay.mix(self.nets, s, keys[0], batch, self.rows, self.drawing)
+            x, u, d, soft = replay.mix(self.nets, s, keys[0], batch, self.rows, self.drawing)
             draw = steps.draw_fake
             images, _, _ = draw(
                 self.nets, s.params["generator"], s.codes, keys[1], u, d, self.drawing
@@ -130,7 +130,7 @@ class System:
             drawn = draw(self.nets, s.params["generator"], s.codes, keys[3], u, d, self.drawing)
             s, generator = phase.generator(s, *drawn, d)
             s, autoencoder, z = phase.autoencoder(s, keys[4], x)
-            s, inference = phase.inference(s, keys[5], x, u, d, z)
+            s, inference = phase.inference(s, keys[5], x, u, d, z, soft)
             s = s.replace(codes=steps.update_codes(s.codes, z, u, d, self.hp.code_decay))
             s = steps.update_ema(s, self.hp.ema_decay)
             return s.replace(step=s.step + 1), critic | generator | autoencoder | inference

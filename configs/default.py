@@ -48,6 +48,7 @@ def get_config() -> ml_collections.ConfigDict:
     loss.beta_u = 1.0  # weight of KL(q(u|x) to uniform); acts when loss.joint_inference is on
     loss.beta_d = 1.0  # weight of KL(q(d|z) to uniform)
     loss.temperature = 0.5  # of the Gumbel-softmax samples of u and d
+    loss.class_noise = 0.3  # deviation of the noise on the images that the class model learns from
     loss.joint_inference = False  # True (published): phase 3 trains the class and domain model too
     loss.n_critic = 1  # critic updates per step
 
@@ -64,7 +65,7 @@ def get_config() -> ml_collections.ConfigDict:
     # For each example: of the running mean and deviation of the codes of each task's classes, with
     # which z is drawn for them; 0 (published): z is drawn from N(0, I) whatever u and d.
     c.code_decay = 0.998
-    c.ema_decay = 0.998  # of the averaged generator that is frozen, evaluated and drawn; 0: none
+    c.ema_decay = 0.99  # of the averaged generator that is frozen, evaluated and drawn; 0: none
 
     c.replay = replay = ml_collections.ConfigDict()
     replay.fraction = (
@@ -73,9 +74,11 @@ def get_config() -> ml_collections.ConfigDict:
     replay.mode = (
         "online"  # online (drawn in each step) | materialised (drawn once per task, published)
     )
-    replay.label = (
-        "model"  # model (argmax of the frozen class model) | drawn (the u it was drawn with)
-    )
+    # Label of a replayed image: soft (the distribution of the frozen class model) | model (its
+    # argmax, published) | drawn (the u it was drawn with).
+    replay.label = "soft"
+    replay.temperature = 2.0  # of soft labels
+    replay.spread = 1.2  # deviation of the codes of replay over that of the images' codes
     replay.pool_size = 10_000  # images per earlier task that mode materialised draws
     replay.buffer_size = 200  # real images per earlier task that strategy experience_replay keeps
 
@@ -126,7 +129,8 @@ def published(c: ml_collections.ConfigDict) -> None:
     c.ema_decay = 0.0
     c.code_decay = 0.0
     c.learning_rate_decay = 0.0
-    c.replay.mode = "materialised"
+    c.loss.class_noise = 0.0
+    c.replay.update(mode="materialised", label="model", spread=1.0)
     for phase in ("critic", "generator"):
         c.optim[phase].update(name="rmsprop", learning_rate=1e-4, b1=0.0, b2=0.9)
     for phase in ("autoencoder", "inference"):

@@ -13,7 +13,7 @@ CHOICES = {
     "strategy": tuple(STRATEGIES),
     "compute_dtype": ("float32", "bfloat16"),
     "replay.mode": ("online", "materialised"),
-    "replay.label": ("model", "drawn"),
+    "replay.label": ("soft", "model", "drawn"),
     "eval.generation": ("last", "each", "never"),
     **{
         f"optim.{phase}.name": ("adam", "rmsprop")
@@ -24,6 +24,8 @@ POSITIVE = (
     "batch_size",
     "loss.temperature",
     "loss.n_critic",
+    "replay.temperature",
+    "replay.spread",
     "replay.pool_size",
     "replay.buffer_size",
     "eval.classifier_steps",
@@ -47,6 +49,7 @@ NOT_NEGATIVE = (
     "loss.beta",
     "loss.beta_u",
     "loss.beta_d",
+    "loss.class_noise",
 )
 BELOW_ONE = (
     "ema_decay",
@@ -107,5 +110,11 @@ def check(config: ml_collections.ConfigDict) -> None:
     _require(config.eval.samples > NEIGHBOURS, "eval.samples", config.eval.samples, "at least 4")
     if config.eval.inception_weights:
         inception.check(config.eval.inception_weights)
+    _require(
+        config.replay.label != "soft" or config.replay.mode == "online",
+        "replay.label",
+        config.replay.label,
+        "model or drawn where replay.mode is materialised",
+    )
     replay_fraction(config)
     models.check(config)

@@ -51,7 +51,7 @@ def build(config: ml_collections.ConfigDict) -> Run:
     num_classes = max(task.num_classes for task in tasks)
     nets = models.build(config, num_classes, len(tasks))
     init_key, train_key, eval_key, pool_key = jax.random.split(jax.random.key(config.seed), 4)
-    drawing = replay.Drawing(class_mask(tasks, num_classes), config.replay.label)
+    drawing = replay.drawing(config, class_mask(tasks, num_classes))
     source = Source(config, tasks, nets, drawing, pool_key)
     tx, hp = steps.optimisers(config, source.ends()), phases.hyper(config, source.drawn_rows())
     init = functools.partial(

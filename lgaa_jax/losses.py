@@ -25,6 +25,15 @@ def gradient_penalty(
     return jnp.square(norm - 1.0)
 
 
+def distillation(logits: jax.Array, soft: jax.Array, temperature: float) -> jax.Array:
+    """Cross-entropy with a distribution p: -T^2 sum p log softmax(logits / T). [B, U] twice -> [B].
+
+    T^2 keeps its gradients of one size for all temperatures (Hinton, Vinyals and Dean 2015).
+    """
+    log_q = jax.nn.log_softmax(logits / temperature)
+    return -(temperature**2) * jnp.sum(soft * log_q, axis=-1)
+
+
 def reconstruction(x: jax.Array, x_rec: jax.Array) -> jax.Array:
     """Squared error SUMMED over pixels, images in [-1, 1]. [B, H, W, C] twice -> [B]."""
     return jnp.sum(jnp.square(x - x_rec), axis=(1, 2, 3))

@@ -26,9 +26,12 @@ class Hyper:
     beta_d: float
     temperature: float
     joint_inference: bool
+    class_noise: float
     n_critic: int
     ema_decay: float
     code_decay: float
+    soft_labels: bool  # whether a step meets rows with a soft label
+    soft_temperature: float
     adversarial: bool  # whether a step takes phases 1 and 2
     autoencodes: bool  # whether a step takes phase 3
     replay_rows: int  # most rows of a batch that replay fills; 0: the batch comes complete
@@ -41,6 +44,8 @@ def hyper(config: ml_collections.ConfigDict, replay_rows: int) -> Hyper:
         **config.loss,
         ema_decay=config.ema_decay,
         code_decay=config.code_decay,
+        soft_labels=config.replay.label == "soft" and replay_rows > 0,
+        soft_temperature=config.replay.temperature,
         adversarial=strategy.adversarial,
         autoencodes=strategy.autoencodes,
         replay_rows=replay_rows,
@@ -150,16 +155,27 @@ class Phases:
         grads, (metrics, z) = jax.grad(objective, has_aux=True)(self._own(state, "autoencoder"))
         return self._descend(state, "autoencoder", grads), metrics, z
 
-    def inference(self, state: TrainState, key, x, u, d, z) -> tuple[TrainState, Metrics]:
-        """Phase 4: CE(q(u|x), u) over the rows that carry a label, plus CE(q(d|z~), d)."""
+    def inference(self, state: TrainState, key, x, u, d, z, soft) -> tuple[TrainState, Metrics]:
+        """Phase 4: CE(q(u|x), u) over the rows that carry a label, plus CE(q(d|z~), d).
+
+        A row that has a soft label is held to that instead of u. The class model sees x with
+        noise.
+        """
         labelled = jnp.maximum(jnp.sum(u >= 0), 1).astype(jnp.float32)
+        key_noise, key = jax.random.split(key)
+        if self.hp.class_noise:
+            x += self.hp.class_noise * jax.random.normal(key_noise, x.shape)
 
         def objective(own):
             loss = jnp.mean(losses.cross_entropy(self.nets.apply("domain", own, z), d))
             metrics = {"loss/domain": loss}
             if self.nets.class_model is not None:
                 logits = self.nets.apply("class", own, x, train=True, rngs={"dropout": key})
-                metrics["loss/class"] = jnp.sum(losses.cross_entropy(logits, u)) / labelled
+                error = losses.cross_entropy(logits, u)
+                if self.hp.soft_labels:
+                    distilled = losses.distillation(logits, soft, self.hp.soft_temperature)
+                    error = jnp.where(jnp.sum(soft, axis=-1) > 0, distilled, error)
+                metrics["loss/class"] = jnp.sum(error) / labelled
                 loss += metrics["loss/class"]
             return loss, metrics
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 
 from lgaa_jax.data import to_uint8, to_unit
@@ -24,12 +25,29 @@ class Batch(NamedTuple):
     n_real: jax.Array  # [] int32
 
 
+class Rows(NamedTuple):
+    """A batch as the phases take it, real and replayed rows together."""
+
+    x: jax.Array  # [B, H, W, C] in [-1, 1]
+    u: jax.Array  # [B] int32, -1: no label
+    d: jax.Array  # [B] int32, index of the task
+    soft: jax.Array  # [B, U] float32, q(u|x) of the frozen class model; zeros: it was not asked
+
+
 @dataclasses.dataclass(frozen=True)
 class Drawing:
     """How labelled images are drawn from a generator."""
 
     class_mask: jax.Array  # [N, U] bool, the classes that each task has
-    label: str  # label of a replayed row: "model" (argmax of q(u|x), frozen) or "drawn" (its u)
+    label: str  # of a replayed row, from the frozen q(u|x): "model" or "soft"; "drawn": its u
+    temperature: float  # of q(u|x) as the soft label
+    spread: float  # of the codes of replay, as a multiple of their deviation
+
+
+def drawing(config: ml_collections.ConfigDict, class_mask: jax.Array) -> Drawing:
+    """How a run of this config draws; class_mask as in `Drawing`."""
+    settings = config.replay
+    return Drawing(class_mask, settings.label, settings.temperature, settings.spread)
 
 
 def one_hot(index: jax.Array, size: int) -> jax.Array:
@@ -44,17 +62,16 @@ def draw_classes(key: jax.Array, d: jax.Array, class_mask: jax.Array) -> jax.Arr
     return jax.random.categorical(key, jnp.log(class_mask[d].astype(jnp.float32))).astype(jnp.int32)
 
 
-def draw_codes(key: jax.Array, codes: dict, u: jax.Array, d: jax.Array, size: int) -> jax.Array:
-    """Content codes as images of the rows' classes and tasks have them: z ~ N(m_du, s_du - m_du^2).
+def draw_codes(key: jax.Array, codes: dict, u, d, size: int, spread: float = 1.0) -> jax.Array:
+    """Content codes as images of the rows' classes and tasks have them: z ~ N(m_du, spread^2 C_du).
 
     codes: moments, see `TrainState.codes`; empty: z ~ N(0, I). u, d: [B] -> z: [B, size].
     """
-    z = jax.random.normal(key, (len(d), size))
+    z = spread * jax.random.normal(key, (len(d), size))
     if not codes:
         return z
     cell = d, jnp.maximum(u, 0)  # without classes there is one column
-    mean, square = codes["mean"][cell], codes["square"][cell]
-    return mean + jnp.sqrt(jnp.maximum(square - jnp.square(mean), 0.0)) * z
+    return codes["mean"][cell] + jnp.einsum("bij,bj->bi", codes["factor"][cell], z)
 
 
 def generate(nets: Nets, generator: dict, z: jax.Array, u: jax.Array, d: jax.Array) -> jax.Array:
@@ -63,51 +80,64 @@ def generate(nets: Nets, generator: dict, z: jax.Array, u: jax.Array, d: jax.Arr
     return nets.apply("generator", {"generator": generator}, z, *codes)
 
 
-def draw(nets: Nets, drawn: dict, key_z, key_u, d: jax.Array, class_mask: jax.Array):
+def draw(nets: Nets, drawn: dict, key_z, key_u, d: jax.Array, class_mask, spread: float = 1.0):
     """Images of the tasks d: [n], of their classes in equal shares (docs/fidelity.md, "replay").
 
     drawn: generator and codes, as `TrainState.drawing` has them. Returns x: [n, H, W, C] in
     [-1, 1] and u: [n] int32, the classes that were asked for.
     """
     u = draw_classes(key_u, d, class_mask)
-    z = draw_codes(key_z, drawn["codes"], u, d, nets.code_size)
+    z = draw_codes(key_z, drawn["codes"], u, d, nets.code_size, spread)
     return generate(nets, drawn["generator"], z, u, d), u
 
 
-def sample(nets: Nets, frozen: dict, key, task, n: int, drawing: Drawing):
-    """Draws `n` labelled images of the tasks before `task`.
+def sample(nets: Nets, frozen: dict, key, task, n: int, drawing: Drawing) -> Rows:
+    """Draws `n` labelled images of the tasks before `task`; the class model has no dropout here.
 
     frozen: `TrainState.replay`; task: [] int32, at least 1.
-    Returns x: [n, H, W, C] in [-1, 1]; u, d: [n] int32. The class model has no dropout here.
     """
     key_z, key_u, key_d = jax.random.split(key, 3)
     d = jax.random.randint(key_d, (n,), 0, task)
-    x, u = draw(nets, frozen, key_z, key_u, d, drawing.class_mask)
-    if drawing.label == "model" and nets.class_model is not None:
-        u = jnp.argmax(nets.apply("class", frozen, x), axis=-1).astype(jnp.int32)
-    return x, u, d
+    x, u = draw(nets, frozen, key_z, key_u, d, drawing.class_mask, drawing.spread)
+    soft = jnp.zeros((n, nets.num_classes))
+    if drawing.label != "drawn" and nets.class_model is not None:
+        logits = nets.apply("class", frozen, x)
+        u = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+        if drawing.label == "soft":
+            # Of a class that no earlier task has, the frozen class model knows nothing.
+            earlier = jnp.arange(nets.num_tasks) < task
+            met = jnp.any(drawing.class_mask & earlier[:, None], axis=0)[None]
+            soft = jax.nn.softmax(logits / drawing.temperature, where=met)
+    return Rows(x, u, d, soft)
 
 
-def mix(nets: Nets, state: TrainState, key, batch: Batch, rows: int, drawing: Drawing):
-    """The batch with its placeholder rows replaced by replay. Returns x, u, d as `sample` does.
+def real_rows(nets: Nets, batch: Batch) -> Rows:
+    """The batch as it is, nothing of it drawn."""
+    return Rows(to_unit(batch.x), batch.u, batch.d, jnp.zeros((len(batch.u), nets.num_classes)))
+
+
+def mix(nets: Nets, state: TrainState, key, batch: Batch, rows: int, drawing: Drawing) -> Rows:
+    """The batch with its placeholder rows replaced by replay.
 
     Which rows are replaced depends on `batch.n_real` by index, so that shapes, and the compiled
     program, are the same for every task; `rows` is the most that any task replaces.
     """
     n = batch.x.shape[0]
-    real = to_unit(batch.x), batch.u, batch.d
-    tail = tuple(column[n - rows :] for column in real)
+    real = real_rows(nets, batch)
+    tail = Rows(*(column[n - rows :] for column in real))
 
-    def replayed():
+    def replayed() -> Rows:
         drawn = sample(nets, state.replay, key, state.task, rows, drawing)
         keep = jnp.arange(n - rows, n) < batch.n_real
-        return tuple(
-            jnp.where(keep.reshape(-1, *[1] * (r.ndim - 1)), r, f)
-            for r, f in zip(tail, drawn, strict=True)
+        return Rows(
+            *(
+                jnp.where(keep.reshape(-1, *[1] * (r.ndim - 1)), r, f)
+                for r, f in zip(tail, drawn, strict=True)
+            )
         )
 
     mixed = jax.lax.cond(state.task > 0, replayed, lambda: tail)  # task 0 has nothing to replay
-    return tuple(jnp.concatenate([r[: n - rows], m]) for r, m in zip(real, mixed, strict=True))
+    return Rows(*(jnp.concatenate([r[: n - rows], m]) for r, m in zip(real, mixed, strict=True)))
 
 
 def materialise(nets: Nets, state: TrainState, key, n: int, drawing: Drawing):
@@ -119,8 +149,8 @@ def materialise(nets: Nets, state: TrainState, key, n: int, drawing: Drawing):
 
     @jax.jit
     def batch(key):
-        x, u, d = sample(nets, state.replay, key, state.task, POOL_BATCH, drawing)
-        return to_uint8(x), u, d
+        rows = sample(nets, state.replay, key, state.task, POOL_BATCH, drawing)
+        return to_uint8(rows.x), rows.u, rows.d
 
     return _gather(batch, key, n)
 

@@ -18,8 +18,9 @@ class TrainState:
     params: parameters by network: generator, critic, encoder, domain and, when U > 0, class
     opt:    optimiser state by phase: critic, generator, autoencoder, inference
     ema:    averaged generator parameters; an empty dict when the average is off
-    codes:  averages [N, max(U, 1), Z] of the codes of each task's classes ("mean") and of their
-            squares ("square"); an empty dict when z is drawn from N(0, I)
+    codes:  running moments of the codes of each task's classes, "mean" [N, max(U, 1), Z] and
+            "factor" [N, max(U, 1), Z, Z], the Cholesky factor of their covariance; an empty
+            dict when z is drawn from N(0, I)
     replay: FROZEN generator, class model and codes of the last task change; no step touches it
     """
 
@@ -57,8 +58,11 @@ def init_state(
     whether these averages are kept. All codes begin with the moments of the prior.
     """
     params = nets.init(key)
-    shape = nets.num_tasks, max(nets.num_classes, 1), nets.code_size
-    moments = {"mean": jnp.zeros(shape), "square": jnp.ones(shape)} if codes else {}
+    cells, size = (nets.num_tasks, max(nets.num_classes, 1)), nets.code_size
+    moments = {}
+    if codes:
+        identity = jnp.tile(jnp.eye(size), (*cells, 1, 1))
+        moments = {"mean": jnp.zeros((*cells, size)), "factor": identity}
     opt = {phase: tx[phase].init({n: params[n] for n in nets_}) for phase, nets_ in phases.items()}
     state = TrainState(
         step=jnp.zeros((), jnp.int32),

@@ -9,11 +9,12 @@ import numpy as np
 import optax
 
 from lgaa_jax import replay
-from lgaa_jax.data import to_unit
 from lgaa_jax.models import Nets
 from lgaa_jax.phases import Hyper, Metrics, Phases
 from lgaa_jax.replay import Batch, Drawing
 from lgaa_jax.state import TrainState
+
+JITTER = 1e-6  # added to the variances of codes, against rounding
 
 
 def learning_rate(peak: float, decay: float, ends: Sequence[int], updates: int) -> optax.Schedule:
@@ -65,21 +66,33 @@ def update_ema(state: TrainState, decay: float) -> TrainState:
 def update_codes(codes: dict, z: jax.Array, u: jax.Array, d: jax.Array, decay: float) -> dict:
     """Moves the moments of each class and task by `decay` for each of its rows in the batch.
 
-    z: [B, Z]; u, d: [B]. A row without a label counts where there are no classes at all.
+    codes: as in `TrainState`; z: [B, Z]; u, d: [B]. A row without a label counts only where there
+    are no classes at all.
     """
     if not codes:
         return codes
-    n, columns, _ = codes["mean"].shape
+    mean, factor = codes["mean"], codes["factor"]
+    n, columns, size = mean.shape
     cell = jnp.where((u >= 0) | (columns == 1), d * columns + jnp.maximum(u, 0), -1)
-    rows = jax.nn.one_hot(cell, n * columns, axis=0)  # [N U, B]
-    count = jnp.sum(rows, axis=1, keepdims=True)
-
-    def moved(average: jax.Array, values: jax.Array) -> jax.Array:
-        flat = average.reshape(n * columns, -1)
-        mean = rows @ values / jnp.maximum(count, 1.0)
-        return (flat + (1.0 - decay**count) * (mean - flat)).reshape(average.shape)
-
-    return {"mean": moved(codes["mean"], z), "square": moved(codes["square"], jnp.square(z))}
+    rows = jax.nn.one_hot(cell, n * columns, axis=0).reshape(n, columns, len(z))
+    count = jnp.sum(rows, axis=-1, keepdims=True)  # [N, U, 1]
+    weight = rows / jnp.maximum(count, 1.0)
+    rate = 1.0 - decay**count
+    # The old normal and the batch are mixed by `rate`. Its second moment is taken about the old
+    # mean: no small difference of large squares, so that it stays positive definite.
+    shift = jnp.einsum("nub,bi->nui", weight, z) - mean
+    apart = z[None, None] - mean[:, :, None]  # [N, U, B, Z]
+    scatter = jnp.einsum("nub,nubi,nubj->nuij", weight, apart, apart)
+    outer = jnp.einsum("nui,nuj->nuij", shift, shift)
+    rate_ = rate[..., None]
+    covariance = jnp.einsum("nuik,nujk->nuij", factor, factor)
+    covariance += (
+        rate_ * (scatter - covariance - rate_ * outer) + JITTER * jnp.eye(size)[None, None]
+    )
+    # Here and not where codes are drawn: replay draws in a branch of lax.cond, and there XLA's CPU
+    # executor never comes back from the call of LAPACK (jax 0.10.2).
+    moved = jnp.linalg.cholesky(covariance)
+    return {"mean": mean + rate * shift, "factor": jnp.where(rate_ > 0, moved, factor)}
 
 
 def draw_fake(nets: Nets, generator: dict, codes: dict, key: jax.Array, u, d, drawing: Drawing):
@@ -109,9 +122,10 @@ def make_train_step(
         key = jax.random.fold_in(run_key, state.step)
         key_replay, key_critic, key_autoencoder, key_inference = jax.random.split(key, 4)
         if hp.replay_rows:
-            x, u, d = replay.mix(nets, state, key_replay, batch, hp.replay_rows, drawing)
+            rows = replay.mix(nets, state, key_replay, batch, hp.replay_rows, drawing)
         else:
-            x, u, d = to_unit(batch.x), batch.u, batch.d
+            rows = replay.real_rows(nets, batch)
+        x, u, d, soft = rows
 
         metrics = {}
         if hp.adversarial:
@@ -129,7 +143,7 @@ def make_train_step(
             metrics |= autoencoder_metrics
         else:
             z, _, _ = phase.code(state.params, key_autoencoder, x)
-        state, inference_metrics = phase.inference(state, key_inference, x, u, d, z)
+        state, inference_metrics = phase.inference(state, key_inference, x, u, d, z, soft)
         state = state.replace(codes=update_codes(state.codes, z, u, d, hp.code_decay))
         state = update_ema(state, hp.ema_decay)
         metrics = {f"train/{name}": v for name, v in (metrics | inference_metrics).items()}

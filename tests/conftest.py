@@ -15,7 +15,7 @@ import pytest
 
 from configs import default
 from lgaa_jax import models, phases, state, steps
-from lgaa_jax.replay import Batch, Drawing
+from lgaa_jax.replay import Batch, drawing
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Almost all of the suite's time is compilation; the program is the same, only its code is slower.
@@ -65,7 +65,7 @@ class System:
         self.hp = phases.hyper(self.config, ROWS)
         self.tx = steps.optimisers(self.config, ENDS)
         mask = jnp.ones((NUM_TASKS, num_classes), bool)
-        self.drawing = Drawing(mask, self.config.replay.label)
+        self.drawing = drawing(self.config, mask)
         self.phases = phases.Phases(self.nets, self.tx, self.hp)
         self.step = steps.make_train_step(self.nets, self.tx, self.hp, self.drawing)
 

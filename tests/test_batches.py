@@ -30,7 +30,7 @@ def make_source(tasks=TASKS, **changes):
     config = small_config(batch_size=8, **changes)
     nets = models.build(config, LABELS, len(tasks))
     mask = jnp.ones((len(tasks), LABELS), bool)
-    drawing = replay.Drawing(mask, config.replay.label)
+    drawing = replay.drawing(config, mask)
     return Source(config, tasks, nets, drawing, jax.random.key(3))
 
 

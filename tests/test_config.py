@@ -18,6 +18,8 @@ from lgaa_jax.errors import UserError
         ),
         ("replay.mode", "offline", "replay.mode='offline' .* online, materialised"),
         ("replay.label", "x", "replay.label='x'"),
+        ("replay.mode", "materialised", "replay.label='soft' .* where replay.mode is materialised"),
+        ("replay.temperature", 0.0, "replay.temperature=0.0 .* above 0"),
         (
             "replay.fraction",
             "1.5",
@@ -74,7 +76,8 @@ def test_the_published_preset_differs_from_the_defaults_where_fidelity_says():
         0.0,
         "materialised",
     )
-    assert c.code_decay == 0.0
+    assert c.code_decay == c.loss.class_noise == 0.0
+    assert (c.replay.label, c.replay.spread) == ("model", 1.0)
     assert c.optim.critic.name == c.optim.generator.name == "rmsprop"
 
 

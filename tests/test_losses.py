@@ -57,6 +57,18 @@ def test_gradients_of_the_discrete_losses_are_finite_at_extreme_logits(scale):
         assert np.isfinite(gradient).all()
 
 
+def test_distillation_is_least_at_the_tempered_distribution_and_keeps_its_gradients_size():
+    logits = jnp.array([[1.0, -2.0, 0.5]])
+    for temperature in (1.0, 2.0, 100.0):
+        soft = jax.nn.softmax(logits / temperature)
+        gradient = jax.grad(lambda x, p=soft, t=temperature: losses.distillation(x, p, t).sum())
+        np.testing.assert_allclose(gradient(logits), np.zeros((1, 3)), atol=1e-4)
+        # Hinton et al. 2015, eq. 4: at a high temperature, a third of the centred difference.
+        size = gradient(logits + jnp.array([[0.3, 0.0, 0.0]]))
+        if temperature == 100.0:
+            np.testing.assert_allclose(size, [[0.2 / 3, -0.1 / 3, -0.1 / 3]], rtol=0.02)
+
+
 def test_kl_normal_gradient_is_finite_for_a_vanishing_deviation():
     std = jnp.full((2, 3), 1e-12)
     assert np.isfinite(

@@ -15,52 +15,74 @@ from lgaa_jax.data import to_unit
 
 def test_task_zero_gets_no_replay(system, s, key):
     batch = make_batch(n_real=3)
-    x, u, d = replay.mix(system.nets, s, key, batch, 5, system.drawing)
-    np.testing.assert_array_equal(x, to_unit(batch.x))
-    np.testing.assert_array_equal(u, batch.u)
-    np.testing.assert_array_equal(d, batch.d)
+    rows = replay.mix(system.nets, s, key, batch, 5, system.drawing)
+    assert_equal(rows, replay.real_rows(system.nets, batch))
+    np.testing.assert_array_equal(rows.x, to_unit(batch.x))
+    np.testing.assert_array_equal(rows.u, batch.u)
+    np.testing.assert_array_equal(rows.d, batch.d)
+    assert not rows.soft.any()
 
 
 def test_later_tasks_keep_their_real_rows_and_replay_the_rest(system, s, key):
     batch = make_batch(task=2, n_real=3)
-    x, u, d = replay.mix(system.nets, s.replace(task=jnp.int32(2)), key, batch, 6, system.drawing)
-    np.testing.assert_array_equal(x[:3], to_unit(batch.x[:3]))
-    np.testing.assert_array_equal(u[:3], batch.u[:3])
-    assert (d[:3] == 2).all()
-    assert (d[3:] < 2).all()
-    assert np.abs(x[3:] - to_unit(batch.x[3:])).max(axis=(1, 2, 3)).min() > 0.1
+    rows = replay.mix(system.nets, s.replace(task=jnp.int32(2)), key, batch, 6, system.drawing)
+    real, drawn = (replay.Rows(*(c[part] for c in rows)) for part in (slice(3), slice(3, None)))
+    np.testing.assert_array_equal(real.x, to_unit(batch.x[:3]))
+    np.testing.assert_array_equal(real.u, batch.u[:3])
+    assert (real.d == 2).all()
+    assert not real.soft.any()
+    assert (drawn.d < 2).all()
+    assert np.abs(drawn.x - to_unit(batch.x[3:])).max(axis=(1, 2, 3)).min() > 0.1
 
 
 def test_replay_covers_the_earlier_tasks_and_only_their_classes_evenly(system, s, key):
     mask = jnp.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]], bool)
-    drawing = replay.Drawing(mask, label="drawn")
-    _, u, d = replay.sample(system.nets, s.replay, key, jnp.int32(2), 2000, drawing)
-    pairs, counts = np.unique(np.stack([d, u]), axis=1, return_counts=True)
+    drawing = dataclasses.replace(system.drawing, class_mask=mask, label="drawn")
+    rows = replay.sample(system.nets, s.replay, key, jnp.int32(2), 2000, drawing)
+    pairs, counts = np.unique(np.stack([rows.d, rows.u]), axis=1, return_counts=True)
     assert pairs.T.tolist() == [[0, 0], [0, 1], [1, 2], [1, 3]]
     np.testing.assert_allclose(counts / 2000, 0.25, atol=0.04)
 
 
 def test_without_moments_the_codes_of_replay_are_standard_normal(key, monkeypatch):
     monkeypatch.setattr(replay, "generate", lambda nets, generator, z, u, d: z)
-    nets = types.SimpleNamespace(code_size=16, class_model=None)
-    drawing = replay.Drawing(jnp.ones((2, 4), bool), label="drawn")
-    z, _, _ = replay.sample(nets, {"generator": {}, "codes": {}}, key, jnp.int32(1), 1000, drawing)
+    nets = types.SimpleNamespace(code_size=16, num_classes=4, class_model=None)
+    drawing = replay.Drawing(jnp.ones((2, 4), bool), "drawn", temperature=1.0, spread=1.0)
+    z = replay.sample(nets, {"generator": {}, "codes": {}}, key, jnp.int32(1), 1000, drawing).x
     np.testing.assert_allclose(z.mean(), 0.0, atol=0.03)  # four standard errors or more
     np.testing.assert_allclose(jnp.square(z).mean(), 1.0, atol=0.05)
     assert np.mean(np.abs(z) > 1) == pytest.approx(0.317, abs=0.02)  # uniform in (-1, 1) has none
 
 
+def test_codes_of_replay_are_spread_about_the_mean_of_their_class(key, monkeypatch):
+    """The same normal numbers, further from the mean."""
+    monkeypatch.setattr(replay, "generate", lambda nets, generator, z, u, d: z)
+    nets = types.SimpleNamespace(code_size=4, num_classes=0, class_model=None)
+    mean, mask = jnp.full((1, 1, 4), 3.0), jnp.ones((1, 0), bool)
+    frozen = {"generator": {}, "codes": {"mean": mean, "factor": jnp.eye(4)[None, None]}}
+    narrow, wide = (
+        replay.sample(
+            nets, frozen, key, jnp.int32(1), 50, replay.Drawing(mask, "drawn", 1.0, spread)
+        ).x
+        for spread in (1.0, 1.5)
+    )
+    np.testing.assert_allclose(wide - 3.0, 1.5 * (narrow - 3.0), rtol=1e-4, atol=1e-5)
+
+
 def test_codes_have_the_moments_of_their_class_and_task(key):
     rng = np.random.default_rng(0)
     mean = rng.normal(size=(2, 3, 4)).astype(np.float32)
-    deviation = rng.uniform(0, 2, size=(2, 3, 4)).astype(np.float32)
-    codes = {"mean": mean, "square": mean**2 + deviation**2}
+    factor = np.tril(rng.normal(size=(2, 3, 4, 4))).astype(np.float32)
+    codes = {"mean": mean, "factor": factor}
     i = jnp.arange(60_000)
     z = replay.draw_codes(key, codes, i % 3, i % 2, 4)
     for first in range(6):
         cell = first % 2, first % 3
-        np.testing.assert_allclose(z[first::6].mean(0), mean[cell], atol=0.08)  # 4 standard errors
-        np.testing.assert_allclose(z[first::6].std(0), deviation[cell], atol=0.08)
+        covariance = factor[cell] @ factor[cell].T
+        errors = np.sqrt(covariance.diagonal() / 10_000)  # standard errors of the means
+        assert (np.abs(z[first::6].mean(0) - mean[cell]) < 5 * errors).all()
+        scale = 10_000 * np.outer(errors, errors)
+        assert (np.abs(np.cov(z[first::6].T) - covariance) / scale < 0.08).all()
 
 
 def test_the_models_label_is_the_deterministic_argmax_of_the_frozen_class_model(system, s, key):
@@ -69,9 +91,22 @@ def test_the_models_label_is_the_deterministic_argmax_of_the_frozen_class_model(
         for _ in range(2)
     ]
     assert_equal(*draw)
-    x, u, _ = draw[0]
-    logits = system.nets.class_model.apply({"params": s.replay["class"]}, x)
-    np.testing.assert_array_equal(u, np.argmax(logits, axis=-1))
+    logits = system.nets.class_model.apply({"params": s.replay["class"]}, draw[0].x)
+    np.testing.assert_array_equal(draw[0].u, np.argmax(logits, axis=-1))
+
+
+def test_a_soft_label_is_the_tempered_distribution_over_the_classes_met_so_far(system, s, key):
+    mask = jnp.array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]], bool)
+    drawing = dataclasses.replace(system.drawing, class_mask=mask, label="soft", temperature=2.0)
+    for task, met in ((1, [0, 1]), (2, [0, 1, 2])):
+        rows = replay.sample(system.nets, s.replay, key, jnp.int32(task), 20, drawing)
+        logits = system.nets.class_model.apply({"params": s.replay["class"]}, rows.x)
+        exponentials = np.exp(np.float64(logits)[:, met] / 2)
+        expected = np.zeros((20, NUM_CLASSES))
+        expected[:, met] = exponentials / exponentials.sum(-1, keepdims=True)
+        np.testing.assert_allclose(rows.soft, expected, rtol=1e-4, atol=1e-6)
+    hard = dataclasses.replace(drawing, label="model")
+    assert not replay.sample(system.nets, s.replay, key, jnp.int32(1), 20, hard).soft.any()
 
 
 def test_replay_depends_on_the_frozen_parameters_and_not_on_the_live_ones(system, s, key):

@@ -1,5 +1,8 @@
 """What each phase trains and leaves alone, its objective computed another way, and the step."""
 
+import dataclasses
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +10,7 @@ import optax
 import pytest
 from conftest import NUM_CLASSES, ROWS, System, assert_equal, make_batch, same
 
-from lgaa_jax import losses, replay, state, steps
+from lgaa_jax import losses, phases, replay, state, steps
 
 NETWORKS = {"generator", "critic", "encoder", "class", "domain"}
 
@@ -22,6 +25,7 @@ class Inputs:
         self.z = jax.random.normal(k[1], (ROWS, system.nets.code_size))
         self.u = jax.random.randint(k[2], (ROWS,), 0, NUM_CLASSES)
         self.d = jnp.arange(ROWS) % 3
+        self.soft = jnp.zeros((ROWS, NUM_CLASSES))
 
     def generate(self, params):
         codes = jax.nn.one_hot(self.u, NUM_CLASSES), jax.nn.one_hot(self.d, 3)
@@ -36,7 +40,7 @@ class Inputs:
             if phase == "autoencoder":
                 return p.autoencoder(s, k, i.x)
             if phase == "inference":
-                return p.inference(s, k, i.x, i.u, i.d, i.z)
+                return p.inference(s, k, i.x, i.u, i.d, i.z, i.soft)
             fake, pullback = jax.vjp(i.generate, s.params["generator"])
             if phase == "critic":
                 return p.critic(s, k, i.x, fake)
@@ -138,6 +142,55 @@ def test_autoencoder_objective_against_its_formula(inputs):
     assert 0.8 < float(noise.std()) < 1.2
 
 
+def linear_inference(system, **hyper):
+    """Phase 4 over linear models of the image and the code, and a list of the images they saw."""
+    seen, rng = [], np.random.default_rng(0)
+
+    def apply(name, params, inputs, train=False, rngs=None):
+        if name == "class":
+            seen.append(np.asarray(inputs))
+        return inputs.reshape(len(inputs), -1) @ params[name]
+
+    sizes = {"class": (16 * 16, NUM_CLASSES), "domain": (system.nets.code_size, 3)}
+    params = {name: jnp.float32(0.1 * rng.normal(size=size)) for name, size in sizes.items()}
+    phase = phases.Phases(
+        types.SimpleNamespace(class_model=apply, apply=apply),
+        {"inference": optax.sgd(1.0)},
+        dataclasses.replace(system.hp, **hyper),
+    )
+    opt = {"inference": optax.sgd(1.0).init(params)}
+    return phase, system.init().replace(params=params, opt=opt), seen
+
+
+def test_inference_objective_against_its_formula(system, inputs, key):
+    """Of eight rows, three carry a soft label and one carries none; linear models stand in."""
+    phase, s, _ = linear_inference(system, class_noise=0.0, soft_labels=True, soft_temperature=2.0)
+    u = inputs.u.at[7].set(-1)
+    soft = jax.nn.softmax(jax.random.normal(key, (ROWS, NUM_CLASSES))).at[3:].set(0.0)
+    _, metrics = phase.inference(s, key, inputs.x, u, inputs.d, inputs.z, soft)
+
+    def log_softmax(logits):
+        return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+
+    logits = np.float64(inputs.x).reshape(ROWS, -1) @ np.float64(s.params["class"])
+    hard = -log_softmax(logits)[np.arange(3, 7), u[3:7]]
+    distilled = -4 * (soft[:3] * log_softmax(logits[:3] / 2)).sum(-1)
+    expected = (hard.sum() + distilled.sum()) / 7
+    np.testing.assert_allclose(metrics["loss/class"], expected, rtol=1e-5)
+    domain = np.float64(inputs.z) @ np.float64(s.params["domain"])
+    expected = -log_softmax(domain)[np.arange(ROWS), inputs.d].mean()
+    np.testing.assert_allclose(metrics["loss/domain"], expected, rtol=1e-5)
+
+
+def test_the_class_model_learns_from_images_with_noise(system, inputs, key):
+    i = inputs
+    for deviation in (0.0, 0.3):
+        phase, s, seen = linear_inference(system, class_noise=deviation)
+        phase.inference(s, key, i.x, i.u, i.d, i.z, i.soft)
+        noise = seen[0] - i.x
+        np.testing.assert_allclose([noise.mean(), noise.std()], [0.0, deviation], atol=0.02)
+
+
 def test_rows_without_a_label_do_not_train_the_class_model(system):
     inputs = Inputs(system)
     inputs.u = jnp.full(ROWS, -1)
@@ -156,7 +209,7 @@ def test_fakes_come_from_standard_normal_codes_and_their_rows_classes(system, mo
     u = jnp.tile(jnp.array([-1, 2]), 1000)
     d = jnp.zeros(2000, jnp.int32)
     mask = jnp.array([[1, 1, 0, 0]], bool)
-    drawing = replay.Drawing(mask, label="drawn")
+    drawing = replay.Drawing(mask, "drawn", temperature=1.0, spread=1.5)
     z, _, u_fake = steps.draw_fake(system.nets, jnp.float32(1.0), {}, key, u, d, drawing)
     np.testing.assert_allclose([z.mean(), z.std()], [0.0, 1.0], atol=0.01)
     assert (u_fake[1::2] == 2).all()
@@ -291,20 +344,27 @@ def test_each_optimiser_setting_reaches_its_phase():
 def test_moments_of_codes_move_for_the_classes_and_tasks_in_the_batch_only(classes):
     """With one column, as where there are no classes, rows without a label count too."""
     rng = np.random.default_rng(0)
-    codes = {"mean": rng.normal(size=(3, classes, 5)), "square": rng.uniform(size=(3, classes, 5))}
+    cells = 3, classes
+    factor = np.tril(rng.normal(size=(*cells, 5, 5)), -1) + np.eye(5)
+    codes = {"mean": rng.normal(size=(*cells, 5)), "factor": factor}
     z, d = rng.normal(size=(8, 5)), np.array([0, 2, 2, 0, 2, 2, 2, 2])
     u = np.array([1, 1, 0, -1, 0, 1, 1, -1]) if classes == 2 else np.full(8, -1)
-    moved = steps.update_codes(jax.tree.map(jnp.float32, codes), jnp.float32(z), u, d, 0.9)
-    for name, values in (("mean", z), ("square", z**2)):
-        for task in range(3):
-            for label in range(classes):
-                rows = values[(d == task) & ((u == label) | (classes == 1))]
-                expected = codes[name][task, label]
-                if len(rows):
-                    keep = 0.9 ** len(rows)
-                    expected = keep * expected + (1 - keep) * rows.mean(0)
-                actual = moved[name][task, label]
-                np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-6)
+    before = jax.tree.map(jnp.float32, codes)
+    moved = steps.update_codes(before, jnp.float32(z), u, d, 0.9)
+    for cell in np.ndindex(cells):
+        rows = z[(d == cell[0]) & ((u == cell[1]) | (classes == 1))]
+        if not len(rows):
+            assert_equal(*({k: v[cell] for k, v in c.items()} for c in (before, moved)))
+            continue
+        # Averages of z and of its outer product; the covariance is what is left of the second.
+        keep, mean = 0.9 ** len(rows), codes["mean"][cell]
+        square = factor[cell] @ factor[cell].T + np.outer(mean, mean)
+        mean = keep * mean + (1 - keep) * rows.mean(0)
+        square = keep * square + (1 - keep) * rows.T @ rows / len(rows)
+        np.testing.assert_allclose(moved["mean"][cell], mean, rtol=1e-5, atol=1e-6)
+        f = np.asarray(moved["factor"][cell])
+        np.testing.assert_array_equal(f, np.tril(f))
+        np.testing.assert_allclose(f @ f.T, square - np.outer(mean, mean), rtol=1e-4, atol=1e-5)
     assert steps.update_codes({}, z, u, d, 0.9) == {}
 
 
