@@ -7,6 +7,7 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from lgaa_jax.cache import user_cache
 from lgaa_jax.errors import UserError
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
@@ -71,8 +72,7 @@ def keep_compiled() -> None:
     import jax
 
     if not jax.config.jax_compilation_cache_dir:
-        root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        jax.config.update("jax_compilation_cache_dir", os.path.join(root, "lgaa_jax", "compiled"))
+        jax.config.update("jax_compilation_cache_dir", str(user_cache("compiled")))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 

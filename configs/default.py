@@ -8,7 +8,9 @@ def get_config() -> ml_collections.ConfigDict:
     c = ml_collections.ConfigDict()
 
     c.tasks = (
-        "digits,letters"  # comma-separated; `mnist[0-4]` or `mnist[0,2,7-9]` takes some classes
+        # Comma-separated; `mnist[0-4]` or `mnist[0,2,7-9]` takes some classes, `folder:PATH` a
+        # folder of images (lgaa_jax/folders.py).
+        "digits,letters"
     )
     # lgaa | finetune (no replay) | joint (all tasks' real data at once) | experience_replay (some
     # real images are kept) | gan_replay (no autoencoder phase) | vae_replay (no adversarial phases)
@@ -28,6 +30,11 @@ def get_config() -> ml_collections.ConfigDict:
     data.data_dir = ""  # folder of prepared TFDS sets; empty: TFDS's own default
     data.size = 16  # height and width that every image is brought to
     data.channels = 1  # 1 (grey) or 3 (RGB)
+    # Pixels of the middle square that is taken of an image before it is resized: a number, or one
+    # for each task, such as "128,250"; empty or 0: the largest square.
+    data.crop = ""
+    data.skip_broken = False  # True: images of a folder that cannot be read are left out
+    data.cache_dir = ""  # where decoded folders are kept; empty: ~/.cache/lgaa_jax/images
 
     c.net = net = ml_collections.ConfigDict()
     net.width = (

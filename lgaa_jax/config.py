@@ -8,7 +8,7 @@ from lgaa_jax.generation import NEIGHBOURS
 from lgaa_jax.strategies import STRATEGIES
 
 # Beginnings of the keys that may change when a run is resumed: they change nothing in training.
-FREE_KEYS = ("log.", "eval.", "data.data_dir")
+FREE_KEYS = ("log.", "eval.", "data.data_dir", "data.cache_dir")
 CHOICES = {
     "strategy": tuple(STRATEGIES),
     "compute_dtype": ("float32", "bfloat16"),

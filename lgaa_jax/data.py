@@ -2,7 +2,7 @@
 
 What every image goes through, to uint8 [size, size, channels] (config.data):
   channels  grey to RGB repeats the channel; RGB to grey is the Rec. 601 luma; alpha is dropped.
-  square    the middle square of one that is not.
+  square    the middle square of one that is not, or the middle crop x crop pixels (data.crop).
   size      up to 4 pixels too small: zeros around it (28x28 to 32x32 keeps every pixel), the odd
             one below and to the right. Otherwise Pillow's BILINEAR, which widens its triangle on
             reduction: BOX would weigh pixels unevenly at ratios like 28/16.
@@ -14,6 +14,7 @@ import functools
 import re
 import zlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TypeVar
 
 import jax
@@ -21,7 +22,8 @@ import ml_collections
 import numpy as np
 from PIL import Image
 
-from lgaa_jax import prepare
+from lgaa_jax import folders, prepare
+from lgaa_jax.cache import user_cache
 from lgaa_jax.errors import UserError
 from lgaa_jax.tasks import TaskSpec, check_tasks, lookup
 
@@ -48,13 +50,18 @@ class Task:
     num_classes: int  # of the whole source, also when the task takes a few; 0 if unlabelled
 
 
-def fit(image: Image.Image, size: int, channels: int) -> np.ndarray:
-    """Brings a Pillow image to uint8 [size, size, channels], by the rules above."""
+def fit(image: Image.Image, size: int, channels: int, crop: int = 0) -> np.ndarray:
+    """Brings a Pillow image to uint8 [size, size, channels], by the rules above.
+
+    crop: 0 takes the largest square. Raises UserError where the image is smaller.
+    """
+    if crop > min(image.size):
+        raise UserError(f"{image.width}x{image.height} pixels, data.crop asks for {crop}")
     mode = "L" if channels == 1 else "RGB"
     image = image if image.mode == mode else image.convert(mode)
-    side = min(image.size)
+    side = crop or min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    if image.width != image.height:
+    if image.size != (side, side):
         image = image.crop((left, top, left + side, top + side))
     if 0 < size - side <= MAX_PADDING:
         before = (size - side) // 2
@@ -62,6 +69,19 @@ def fit(image: Image.Image, size: int, channels: int) -> np.ndarray:
     elif side != size:
         image = image.resize((size, size), Image.BILINEAR)
     return np.asarray(image).reshape(size, size, channels)
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """What the images of a task are brought to, as in `fit`."""
+
+    size: int
+    channels: int
+    crop: int
+
+    def fit(self, image: Image.Image) -> np.ndarray:
+        """Brings a Pillow image to this form."""
+        return fit(image, self.size, self.channels, self.crop)
 
 
 def to_unit(images: Array) -> Array:
@@ -81,14 +101,29 @@ def load(config: ml_collections.ConfigDict) -> tuple[Task, ...]:
         raise UserError(f"data.size={size!r} cannot be used; it must be a number of pixels.")
     if channels not in (1, 3):
         raise UserError(f"data.channels={channels!r} cannot be used; it must be 1 or 3.")
-    share = _label_share(config.labels)
-    specs = check_tasks(config.tasks, config.data.data_dir)
+    share, settings = _label_share(config.labels), config.data
+    specs = check_tasks(config.tasks, settings.data_dir)
     tasks = []
-    for spec in specs:
-        splits = _load_source(spec.source, config.data.data_dir, size, channels)
-        num_classes = lookup(spec.source, config.data.data_dir).num_classes
+    for spec, crop in zip(specs, _crops(settings.crop, len(specs)), strict=True):
+        form = Form(size, channels, crop)
+        if folders.is_folder(spec.source):
+            splits = _load_folder(spec.source, form, settings.skip_broken, settings.cache_dir)
+        else:
+            splits = _load_source(spec.source, settings.data_dir, form)
+        num_classes = lookup(spec.source, settings.data_dir).num_classes
         tasks.append(_task(spec, splits, num_classes, share, config.seed))
     return tuple(tasks)
+
+
+def _crops(text: str, tasks: int) -> list[int]:
+    """Reads data.crop: nothing, one number for all tasks, or one for each."""
+    crops = [part.strip() for part in text.split(",")] if text else ["0"]
+    if not all(re.fullmatch("[0-9]+", crop) for crop in crops) or len(crops) not in (1, tasks):
+        raise UserError(
+            f"data.crop={text!r} cannot be used; it must be a number of pixels, or one for each of "
+            f"the {tasks} tasks, such as 128,250."
+        )
+    return [int(crop) for crop in crops] * (tasks // len(crops))
 
 
 def _label_share(text: str) -> float:
@@ -102,8 +137,16 @@ def _label_share(text: str) -> float:
     return float(text)
 
 
+@functools.lru_cache(maxsize=4)
+def _load_folder(source: str, form: Form, skip_broken: bool, cache_dir: str) -> tuple[Split, ...]:
+    """Returns (train, test) of a whole folder."""
+    cache = Path(cache_dir) if cache_dir else user_cache("images")
+    splits = folders.load(source, form.fit, dataclasses.asdict(form), skip_broken, cache)
+    return tuple(_shared(*split) for split in splits)
+
+
 @functools.lru_cache(maxsize=4)  # tasks that share a source decode it once
-def _load_source(name: str, data_dir: str, size: int, channels: int) -> tuple[Split, ...]:
+def _load_source(name: str, data_dir: str, form: Form) -> tuple[Split, ...]:
     """Returns (train, test) of a whole source."""
     source = lookup(name, data_dir)
     if source.read:
@@ -111,17 +154,25 @@ def _load_source(name: str, data_dir: str, size: int, channels: int) -> tuple[Sp
     else:
         builder = prepare.find(name, data_dir)
         splits = [prepare.read(builder, split) for split in ("train", "test")]
-    return tuple(_gather(*split, source.num_classes > 0, size, channels) for split in splits)
+    try:
+        return tuple(_gather(*split, source.num_classes > 0, form) for split in splits)
+    except UserError as error:
+        raise UserError(f"task {name!r} has an image of {error}; lower data.crop.") from None
 
 
-def _gather(n: int, rows: Iterable[tuple], labelled: bool, size: int, channels: int) -> Split:
+def _gather(n: int, rows: Iterable[tuple], labelled: bool, form: Form) -> Split:
     """Makes a Split of `n` rows (Pillow image, label)."""
-    images = np.empty((n, size, size, channels), np.uint8)
+    images = np.empty((n, form.size, form.size, form.channels), np.uint8)
     labels = np.full(n, -1, np.int32)
     for i, (image, label) in enumerate(rows):
-        images[i] = fit(image, size, channels)
+        images[i] = form.fit(image)
         labels[i] = label if labelled else -1
-    images.flags.writeable = labels.flags.writeable = False  # tasks share them
+    return _shared(images, labels)
+
+
+def _shared(images: np.ndarray, labels: np.ndarray) -> Split:
+    """A Split that no task that shares it can change."""
+    images.flags.writeable = labels.flags.writeable = False
     return Split(images, labels)
 
 

@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Callable
 
-from lgaa_jax import embedded, prepare
+from lgaa_jax import embedded, folders, prepare
 from lgaa_jax.errors import UserError
 
 
@@ -19,7 +19,7 @@ class Source:
     """Where a task's images come from."""
 
     num_classes: int  # 0: unlabelled
-    # Returns (train, test); None: a TFDS set.
+    # Returns (train, test); None: a TFDS set or a folder.
     read: Callable[[], tuple[embedded.Arrays, embedded.Arrays]] | None = None
 
 
@@ -91,17 +91,20 @@ def _parse_classes(item: str, text: str, limit: int) -> range:
 
 
 def lookup(name: str, data_dir: str) -> Source:
-    """Returns the Source called `name`: one of SOURCES, or any TFDS set prepared in data_dir."""
+    """Returns the Source called `name`: one of SOURCES, a folder, or a TFDS set in data_dir."""
     if name in SOURCES:
         return SOURCES[name]
+    if folders.is_folder(name):
+        return Source(len(folders.classes(name)))
     builder = prepare.find(name, data_dir)
     if builder is not None and prepare.is_prepared(builder):
         return Source(prepare.num_classes(builder))
     close = difflib.get_close_matches(name.lower(), SOURCES, n=1)
     end = f"; did you mean {close[0]!r}?" if close else "."
     raise UserError(
-        f"unknown task {name!r}: there are {', '.join(SOURCES)}, and every TFDS image set that is "
-        f"prepared in {data_dir or 'the default TFDS folder'} (data.data_dir){end}"
+        f"unknown task {name!r}: there are {', '.join(SOURCES)}, folder:PATH for a folder of "
+        "images, and every TFDS image set that is prepared in "
+        f"{data_dir or 'the default TFDS folder'} (data.data_dir){end}"
     )
 
 
@@ -109,6 +112,6 @@ def check_tasks(tasks: str, data_dir: str) -> tuple[TaskSpec, ...]:
     """Returns the TaskSpecs of the text; UserError if one cannot be loaded; reads no image."""
     specs = parse_tasks(tasks, data_dir)
     for name in dict.fromkeys(spec.source for spec in specs):
-        if lookup(name, data_dir).read is None:
+        if lookup(name, data_dir).read is None and not folders.is_folder(name):
             prepare.check(prepare.find(name, data_dir), data_dir)
     return specs

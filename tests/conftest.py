@@ -21,6 +21,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 # Almost all of the suite's time is compilation; the program is the same, only its code is slower.
 jax.config.update("jax_disable_most_optimizations", True)
 
+NETWORKS = {"generator", "critic", "encoder", "class", "domain"}
 NUM_CLASSES, NUM_TASKS, ROWS = 4, 3, 8
 ENDS = (5, 10, 15)
 

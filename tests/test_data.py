@@ -6,11 +6,11 @@ import types
 from pathlib import Path
 
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 import pytest
 from PIL import Image
 
+from configs import default
 from lgaa_jax import data, prepare, tasks
 from lgaa_jax.errors import UserError
 
@@ -20,15 +20,11 @@ COMMAND = r"pip install 'lgaa-jax\[prepare\]' && python -m lgaa_jax.prepare "
 pytestmark = pytest.mark.usefixtures("no_network")
 
 
-def _config(tasks, size=16, channels=1, labels="all", seed=0, data_dir=""):
-    return ml_collections.ConfigDict(
-        {
-            "tasks": tasks,
-            "labels": labels,
-            "seed": seed,
-            "data": {"size": size, "channels": channels, "data_dir": str(data_dir)},
-        }
-    )
+def _config(tasks, labels="all", seed=0, **settings):
+    c = default.get_config()
+    c.tasks, c.labels, c.seed = tasks, labels, seed
+    c.data.update({"size": 16, "data_dir": str(settings.pop("data_dir", ""))} | settings)
+    return c
 
 
 @pytest.fixture(scope="module")

@@ -34,8 +34,8 @@ def imported(path):
     return {parts[0] for parts in names}, own
 
 
-def test_the_command_line_knows_the_driver_and_the_error_only():
-    assert imported(ROOT / "launch.py")[1] == {"train", "compare", "errors"}
+def test_the_command_line_knows_the_driver_the_caches_and_the_error_only():
+    assert imported(ROOT / "launch.py")[1] == {"train", "compare", "cache", "errors"}
 
 
 @pytest.mark.parametrize("module", sorted(PACKAGE))

@@ -53,7 +53,7 @@ def test_a_mistake_ends_in_one_sentence(tmp_path, args, message):
     assert not workdir.exists()
 
 
-@pytest.mark.parametrize("name", ["step", "task"])
+@pytest.mark.parametrize("name", ["step", "task", "folder"])
 def test_a_benchmark_starts_from_a_clone_as_its_first_lines_say(name):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     command = [sys.executable, f"benchmarks/{name}.py", "--help"]
