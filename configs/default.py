@@ -55,7 +55,7 @@ def get_config() -> ml_collections.ConfigDict:
     loss.beta_u = 1.0  # weight of KL(q(u|x) to uniform); acts when loss.joint_inference is on
     loss.beta_d = 1.0  # weight of KL(q(d|z) to uniform)
     loss.temperature = 0.5  # of the Gumbel-softmax samples of u and d
-    loss.class_noise = 0.3  # deviation of the noise on the images that the class model learns from
+    loss.class_noise = 0.0  # deviation of the noise on the images that the class model learns from
     loss.joint_inference = False  # True (published): phase 3 trains the class and domain model too
     loss.n_critic = 1  # critic updates per step
 
@@ -65,7 +65,7 @@ def get_config() -> ml_collections.ConfigDict:
     c.optim.critic = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.9}
     c.optim.generator = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.9}
     c.optim.autoencoder = {"name": "adam", "learning_rate": 5e-4, "b1": 0.9, "b2": 0.999}
-    c.optim.inference = {"name": "adam", "learning_rate": 5e-4, "b1": 0.9, "b2": 0.999}
+    c.optim.inference = {"name": "adam", "learning_rate": 1e-3, "b1": 0.9, "b2": 0.999}
     # Share of each task's steps, its last ones, over which all learning rates fall to 0; 0
     # (published): they stay.
     c.learning_rate_decay = 0.4
@@ -85,7 +85,7 @@ def get_config() -> ml_collections.ConfigDict:
     # argmax, published) | drawn (the u it was drawn with).
     replay.label = "soft"
     replay.temperature = 2.0  # of soft labels
-    replay.spread = 1.2  # deviation of the codes of replay over that of the images' codes
+    replay.spread = 1.0  # deviation of the codes of replay over that of the images' codes
     replay.pool_size = 10_000  # images per earlier task that mode materialised draws
     replay.buffer_size = 200  # real images per earlier task that strategy experience_replay keeps
 
@@ -136,8 +136,7 @@ def published(c: ml_collections.ConfigDict) -> None:
     c.ema_decay = 0.0
     c.code_decay = 0.0
     c.learning_rate_decay = 0.0
-    c.loss.class_noise = 0.0
-    c.replay.update(mode="materialised", label="model", spread=1.0)
+    c.replay.update(mode="materialised", label="model")
     for phase in ("critic", "generator"):
         c.optim[phase].update(name="rmsprop", learning_rate=1e-4, b1=0.0, b2=0.9)
     for phase in ("autoencoder", "inference"):
