@@ -20,6 +20,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.tasks = "mnist[0-1],mnist[2-3],mnist[4-5],mnist[6-7],mnist[8-9]"
     c.steps_per_task = 2500
     # All tasks are of one kind here: against telling replay from real images by its look.
+    c.optim.inference.learning_rate = 5e-4
     c.loss.class_noise = 0.3
     c.replay.temperature = 4.0
     c.replay.spread = 1.2

@@ -124,20 +124,17 @@ def mix(nets: Nets, state: TrainState, key, batch: Batch, rows: int, drawing: Dr
     """
     n = batch.x.shape[0]
     real = real_rows(nets, batch)
-    tail = Rows(*(column[n - rows :] for column in real))
+    tail = jax.tree.map(lambda column: column[n - rows :], real)
 
     def replayed() -> Rows:
         drawn = sample(nets, state.replay, key, state.task, rows, drawing)
         keep = jnp.arange(n - rows, n) < batch.n_real
-        return Rows(
-            *(
-                jnp.where(keep.reshape(-1, *[1] * (r.ndim - 1)), r, f)
-                for r, f in zip(tail, drawn, strict=True)
-            )
+        return jax.tree.map(
+            lambda r, f: jnp.where(keep.reshape(-1, *[1] * (r.ndim - 1)), r, f), tail, drawn
         )
 
     mixed = jax.lax.cond(state.task > 0, replayed, lambda: tail)  # task 0 has nothing to replay
-    return Rows(*(jnp.concatenate([r[: n - rows], m]) for r, m in zip(real, mixed, strict=True)))
+    return jax.tree.map(lambda r, m: jnp.concatenate([r[: n - rows], m]), real, mixed)
 
 
 def materialise(nets: Nets, state: TrainState, key, n: int, drawing: Drawing):
