@@ -7,11 +7,9 @@ def get_config() -> ml_collections.ConfigDict:
     """Returns the defaults: the method as this project recommends it, at CPU size."""
     c = ml_collections.ConfigDict()
 
-    c.tasks = (
-        # Comma-separated; `mnist[0-4]` or `mnist[0,2,7-9]` takes some classes, `folder:PATH` a
-        # folder of images (lgaa_jax/folders.py).
-        "digits,letters"
-    )
+    # Comma-separated; `mnist[0-4]` or `mnist[0,2,7-9]` takes some classes, `folder:PATH` is a
+    # folder of images (lgaa_jax/folders.py).
+    c.tasks = "digits,letters"
     # lgaa | finetune (no replay) | joint (all tasks' real data at once) | experience_replay (some
     # real images are kept) | gan_replay (no autoencoder phase) | vae_replay (no adversarial phases)
     c.strategy = "lgaa"
@@ -69,7 +67,7 @@ def get_config() -> ml_collections.ConfigDict:
     # Share of each task's steps, its last ones, over which all learning rates fall to 0; 0
     # (published): they stay.
     c.learning_rate_decay = 0.4
-    # For each example: of the running mean and deviation of the codes of each task's classes, with
+    # For each example: of the running mean and covariance of the codes of each task's classes, with
     # which z is drawn for them; 0 (published): z is drawn from N(0, I) whatever u and d.
     c.code_decay = 0.998
     c.ema_decay = 0.99  # of the averaged generator that is frozen, evaluated and drawn; 0: none

@@ -111,7 +111,11 @@ def _file(name: str, stamp: tuple[int, int], split: bool) -> File:
 
 def classes(source: str) -> list[str]:
     """The classes of a folder, in the order of their labels; none if it is unlabelled."""
-    return sorted({file.label for file in scan(source)} - {None})
+    return _classes(scan(source))
+
+
+def _classes(files: list[File]) -> list[str]:
+    return sorted({file.label for file in files} - {None})
 
 
 def load(source: str, fit: Fit, rules: dict, skip_broken: bool, cache: Path):
@@ -139,8 +143,7 @@ def load(source: str, fit: Fit, rules: dict, skip_broken: bool, cache: Path):
                 "mend or remove them, or leave them out with data.skip_broken=True."
             )
         logging.warning("task %r: %d images are left out: %s", source, len(broken), some)
-    names = sorted({file.label for file in files} - {None})
-    number = {None: -1} | {name: i for i, name in enumerate(names)}
+    number = {None: -1} | {name: i for i, name in enumerate(_classes(files))}
     files = [file for file in files if file.name not in broken]
     labels = np.array([number[file.label] for file in files], np.int32)
     first = sum(not file.test for file in files)

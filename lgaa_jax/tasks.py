@@ -112,6 +112,6 @@ def check_tasks(tasks: str, data_dir: str) -> tuple[TaskSpec, ...]:
     """Returns the TaskSpecs of the text; UserError if one cannot be loaded; reads no image."""
     specs = parse_tasks(tasks, data_dir)
     for name in dict.fromkeys(spec.source for spec in specs):
-        if lookup(name, data_dir).read is None and not folders.is_folder(name):
+        if not folders.is_folder(name) and lookup(name, data_dir).read is None:
             prepare.check(prepare.find(name, data_dir), data_dir)
     return specs

@@ -95,7 +95,8 @@ def test_a_phase_trains_its_networks_and_leaves_all_else_bit_identical(inputs, p
 
 
 def test_joint_inference_lets_the_autoencoder_train_the_inference_models(other):
-    after, _, _ = other.run("autoencoder")
+    after, metrics, _ = other.run("autoencoder")
+    assert "kl/u" in metrics
     for name in ("class", "domain", "encoder", "generator"):
         assert not same(other.state.params[name], after.params[name])
     assert_equal(other.state.params["critic"], after.params["critic"])
