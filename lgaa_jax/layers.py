@@ -26,7 +26,7 @@ class Conv(nn.Module):
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", WEIGHT_INIT, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return ops.conv(x, kernel, self.stride) + bias[None, None, None]
+        return ops.add_bias(ops.conv(x, kernel, self.stride), bias)
 
 
 class ConvUp(nn.Module):
@@ -39,7 +39,7 @@ class ConvUp(nn.Module):
         """x: [B, H, W, C] -> [B, 2H, 2W, features]."""
         kernel = self.param("kernel", WEIGHT_INIT, (3, 3, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return ops.conv_transpose(x, kernel) + bias[None, None, None]
+        return ops.add_bias(ops.conv_transpose(x, kernel), bias)
 
 
 class Affine(nn.Module):
@@ -50,13 +50,14 @@ class Affine(nn.Module):
         """x: [B, H, W, C] -> the same shape."""
         scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
         bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
-        return x * scale[None, None, None] + bias[None, None, None]
+        each_image = (x.shape[0], x.shape[-1])
+        return ops.scale_shift(x, *(jnp.broadcast_to(a, each_image) for a in (scale, bias)))
 
 
 class GroupNorm(nn.Module):
-    """Group norm (Wu and He 2018) of each image by itself: flax's, four times as fast on CPU.
+    """Group norm (Wu and He 2018) of each image by itself: flax's, several times as fast on CPU.
 
-    Sums run over the positions of one channel first and over the channels of a group last, and all
+    Sums run over the pixels of one channel first and over the channels of a group last, and all
     that is done to the image is one product and one sum.
     """
 
@@ -65,22 +66,21 @@ class GroupNorm(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """x: [B, H, W, C] -> the same shape. Mean and variance are float32 for bfloat16 images."""
-        b, _, _, c = x.shape
+        b, h, w, c = x.shape
         scale = self.param("scale", nn.initializers.ones, (c,))
         bias = self.param("bias", nn.initializers.zeros, (c,))
 
         def group_mean(values: jax.Array) -> jax.Array:
-            return values.mean((1, 2)).reshape(b, self.groups, -1).mean(2, keepdims=True)
+            sums = ops.channel_sum(values).reshape(b, self.groups, -1)
+            return sums.mean(2, keepdims=True) / (h * w)
 
         wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         mean = group_mean(wide)
         # Rounding may leave a variance below 0 where all pixels are alike.
         variance = jnp.maximum(group_mean(jnp.square(wide)) - jnp.square(mean), 0.0)
-        rate = jax.lax.rsqrt(variance + 1e-6)
-        rate = rate * scale.reshape(1, self.groups, -1)
+        rate = jax.lax.rsqrt(variance + 1e-6) * scale.reshape(1, self.groups, -1)
         shift = bias.reshape(1, self.groups, -1) - mean * rate
-        rate, shift = (a.reshape(b, 1, 1, c).astype(x.dtype) for a in (rate, shift))
-        return x * rate + shift
+        return ops.scale_shift(x, *(a.reshape(b, c).astype(x.dtype) for a in (rate, shift)))
 
 
 def normalisation(kind: str, channels: int) -> nn.Module:

@@ -1,13 +1,15 @@
-"""Convolutions and pooling, fast on CPU. Images are NHWC, kernels square HWIO, padding SAME.
+"""Convolutions, pooling and scaling by channel, fast on CPU.
 
-XLA's CPU backend is slow at the derivatives of a convolution, above all at the gradient penalty's
-and in loops. There we write derivatives of every order as forward convolutions and matrix products:
-a convolution, its input gradient and its kernel gradient are each linear in both arguments, and the
-derivatives of each are the other two. Forward mode (`jax.jvp`) does not pass through `custom_vjp`.
-On GPU and TPU plain `jax.lax` is used.
+Images are NHWC, kernels square HWIO, padding SAME. XLA's CPU backend is slow at the derivatives of
+a convolution, above all at the gradient penalty's and in loops. There we write derivatives of every
+order as forward convolutions: a convolution, its input gradient and its kernel gradient are each
+linear in both arguments, and the derivatives of each are the other two. Sums over pixels, which
+norms and biases need, are slow there as well and are taken in two stages. Forward mode (`jax.jvp`)
+does not pass through `custom_vjp`. On GPU and TPU convolutions and sums are those of `jax.lax`.
 """
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +18,7 @@ from jax import lax
 # XLA's own kernels and Eigen's instead of YNNPACK's, which are slower for our shapes.
 CPU_OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": ""}
 DIMS = ("NHWC", "HWIO", "NHWC")
-CHUNK = 1 << 22  # numbers in an operand of `_kernel_grad`'s product, so that it stays in cache
+SUM_PARTS = 4  # that an image is cut into for `channel_sum`; with many more it is slow again
 _lax_conv = functools.partial(lax.conv_general_dilated, dimension_numbers=DIMS)
 
 
@@ -53,6 +55,27 @@ def max_pool(x: jax.Array) -> jax.Array:
     return x.reshape(b, h // 2, 2, w // 2, 2, c).max((2, 4))
 
 
+def channel_sum(x: jax.Array) -> jax.Array:
+    """Sum over the pixels of each channel of an image. [B, H, W, C] -> [B, C], float32 or wider."""
+    x = x.astype(_wide(x.dtype))
+    return (fast_channel_sum if jax.default_backend() == "cpu" else plain_channel_sum)(x)
+
+
+@jax.custom_vjp
+def scale_shift(x: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
+    """x * scale + shift with a factor and a summand for each image and channel.
+
+    x: [B, H, W, C]; scale, shift: [B, C] -> the shape of x. Gradients sum by `channel_sum`.
+    """
+    return x * scale[:, None, None] + shift[:, None, None]
+
+
+@jax.custom_vjp
+def add_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
+    """x: [B, H, W, C] + bias: [C]; the gradient sums by `channel_sum`."""
+    return x + bias[None, None, None]
+
+
 def plain_conv(x: jax.Array, w: jax.Array, stride: int) -> jax.Array:
     """`conv` by `jax.lax`."""
     return _lax_conv(x, w, (stride, stride), "SAME")
@@ -61,6 +84,11 @@ def plain_conv(x: jax.Array, w: jax.Array, stride: int) -> jax.Array:
 def plain_conv_transpose(x: jax.Array, w: jax.Array) -> jax.Array:
     """`conv_transpose` by `jax.lax`."""
     return lax.conv_transpose(x, w, (2, 2), "SAME", dimension_numbers=DIMS)
+
+
+def plain_channel_sum(x: jax.Array) -> jax.Array:
+    """`channel_sum` by `jax.lax`."""
+    return x.sum((1, 2))
 
 
 def fast_conv(x: jax.Array, w: jax.Array, stride: int) -> jax.Array:
@@ -73,6 +101,18 @@ def fast_conv(x: jax.Array, w: jax.Array, stride: int) -> jax.Array:
 def fast_conv_transpose(x: jax.Array, w: jax.Array) -> jax.Array:
     """`conv_transpose` as the input gradient of the convolution with the turned kernel."""
     return _input_grad(x, _turn(w), 2)
+
+
+def fast_channel_sum(x: jax.Array) -> jax.Array:
+    """`channel_sum` in two stages, of which XLA vectorises the first over whole rows."""
+    b, h, w, c = x.shape
+    parts = math.gcd(h * w, SUM_PARTS)
+    return x.reshape(b, parts, -1).sum(1).reshape(b, -1, c).sum(1)
+
+
+def _wide(dtype: jnp.dtype) -> jnp.dtype:
+    """What sums over pixels are taken in."""
+    return jnp.promote_types(dtype, jnp.float32)
 
 
 def _check(x: jax.Array, w: jax.Array, stride: int) -> None:
@@ -124,44 +164,25 @@ def _input_grad(g: jax.Array, w: jax.Array, stride: int) -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _kernel_grad(x: jax.Array, g: jax.Array, k: int, stride: int) -> jax.Array:
-    """Gradient of <g, _conv(x, w)> in w, some images at a time so that operands stay in cache.
+    """Gradient of <g, _conv(x, w)> in w, as a convolution whose images are the channels of x.
 
-    x gets its row taps side by side as channels and g its column taps, so that one matrix product
-    over the positions has every pair. Of stride 2, columns of x go in pairs, as channels too.
+    Its kernel is g and its input channels are the batch. In this form XLA runs it with Eigen's
+    convolution, in a loop too. Of stride 1 either operand may play the image: the narrower does, as
+    to turn the other one moves whole pixels.
     """
-    b, h, w, o = g.shape
-    i = x.shape[-1]
+    if stride == 1 and g.shape[-1] < x.shape[-1]:
+        return _turn(_kernel_grad(g, x, k, stride))
     before = _pad_before(k, stride)
-    taps = [divmod(tap - before, stride) for tap in range(k)]  # (shift of g, place in the pair)
-    first, last = taps[0][0], taps[-1][0]
-    x = x.reshape(b, stride * h, w, stride * i)
-    x = jnp.pad(x, ((0, 0), (before, k - stride - before), (0, 0), (0, 0)))
-    g = jnp.pad(g, ((0, 0), (0, 0), (last, -first), (0, 0)))
-    dtype = jnp.float32 if x.dtype == jnp.bfloat16 else x.dtype
-
-    def product(x: jax.Array, g: jax.Array) -> jax.Array:
-        x = jnp.concatenate([x[:, tap : tap + stride * h : stride] for tap in range(k)], 3)
-        shifts = range(first, last + 1)
-        g = jnp.concatenate([g[:, :, last - s : last - s + w] for s in shifts], 3)
-        return lax.dot_general(x, g, (((0, 1, 2),) * 2, ((), ())), preferred_element_type=dtype)
-
-    def kernel(total: jax.Array) -> jax.Array:
-        total = total.reshape(k, stride, i, last - first + 1, o)
-        return jnp.stack([total[:, p, :, s - first] for s, p in taps], 1).astype(x.dtype)
-
-    size = h * w * k * max(stride * i, o)
-    n = max(m for m in range(1, b + 1) if b % m == 0 and (m == 1 or m * size <= CHUNK))
-    if n == b:
-        return kernel(product(x, g))
-    # Sliced along the second axis, so that a batch split over devices stays split.
-    x, g = (a.reshape(n, b // n, *a.shape[1:]) for a in (x, g))
-
-    def add(total: jax.Array, index: jax.Array) -> tuple[jax.Array, None]:
-        chunk = (lax.dynamic_index_in_dim(a, index, 1, keepdims=False) for a in (x, g))
-        return total + product(*chunk), None
-
-    zero = jnp.zeros((k * stride * i, (last - first + 1) * o), dtype)
-    return kernel(lax.scan(add, zero, jnp.arange(b // n))[0])
+    w = lax.conv_general_dilated(
+        x.transpose(3, 1, 2, 0),
+        g.transpose(1, 2, 0, 3),
+        window_strides=(1, 1),
+        padding=((before, k - stride - before),) * 2,
+        rhs_dilation=(stride, stride),
+        dimension_numbers=DIMS,
+        preferred_element_type=_wide(x.dtype),
+    )
+    return w.transpose(1, 2, 0, 3).astype(x.dtype)
 
 
 _conv.defvjp(
@@ -175,4 +196,18 @@ _input_grad.defvjp(
 _kernel_grad.defvjp(
     lambda x, g, k, s: (_kernel_grad(x, g, k, s), (x, g)),
     lambda k, s, xg, w: (_input_grad(xg[1], w, s), _conv(xg[0], w, s)),
+)
+
+
+def _scale_shift_grads(residuals, g: jax.Array):
+    x, scale = residuals
+    return g * scale[:, None, None], *(channel_sum(a).astype(scale.dtype) for a in (g * x, g))
+
+
+scale_shift.defvjp(
+    lambda x, scale, shift: (scale_shift(x, scale, shift), (x, scale)), _scale_shift_grads
+)
+add_bias.defvjp(
+    lambda x, bias: (add_bias(x, bias), None),
+    lambda _, g: (g, channel_sum(g).sum(0).astype(g.dtype)),
 )

@@ -1,4 +1,4 @@
-"""The fast convolutions equal `jax.lax`: values, gradients and the gradient penalty's gradient."""
+"""What is fast equals `jax.lax`: values, gradients and the gradient penalty's gradient."""
 
 from functools import partial
 
@@ -17,6 +17,7 @@ CONVS = [
     (5, 4, 1, 2, 5, 1),
     (4, 6, 1, 2, 5, 2),
     (6, 4, 3, 2, 1, 2),
+    (6, 4, 4, 2, 3, 1),
 ]
 
 
@@ -56,13 +57,44 @@ def test_conv_and_its_derivatives_equal_lax(h, width, i, o, k, stride):
     check(fast, plain, normal(4, h, width, i), normal(k, k, i, o))
 
 
-@pytest.mark.parametrize("stride", [1, 2])
-def test_the_kernel_gradient_in_chunks_of_images_is_the_same(monkeypatch, stride):
-    monkeypatch.setattr(ops, "CHUNK", 2 * 24 // stride**2 * 3 * 4)  # two images
-    x, w = normal(8, 4, 6, 2), normal(3, 3, 2, 4)
-    fast, plain = (partial(f, stride=stride) for f in (ops.fast_conv, ops.plain_conv))
-    assert "scan" in str(jax.make_jaxpr(jax.grad(lambda w: jnp.sum(fast(x, w))))(w))
-    check(fast, plain, x, w)
+def test_scaling_and_sums_by_channel_and_their_derivatives_equal_plain_ones():
+    x, scale, shift, bias = normal(3, 6, 4, 5), normal(3, 5), normal(5, 3).T, normal(5)
+
+    def fast(x, scale):
+        y = ops.scale_shift(ops.add_bias(x, bias), scale, shift)
+        return y * ops.fast_channel_sum(x**2)[:, None, None]
+
+    def plain(x, scale):
+        y = (x + bias[None, None, None]) * scale[:, None, None] + shift[:, None, None]
+        return y * jnp.sum(x**2, (1, 2))[:, None, None]
+
+    check(fast, plain, x, scale)
+
+    def summands(f):
+        return jax.grad(lambda *summands: jnp.sum(jnp.sin(f(*summands))), (0, 1))(shift, bias)
+
+    fast, plain = (
+        summands(lambda shift, bias: ops.scale_shift(ops.add_bias(x, bias), scale, shift)),
+        summands(lambda s, b: (x + b[None, None, None]) * scale[:, None, None] + s[:, None, None]),
+    )
+    assert_same(fast, plain)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 4), (2, 4, 4, 1), (1, 1, 1, 2)])
+def test_channel_sum_is_the_sum_for_any_number_of_pixels(shape):
+    x = normal(*shape)
+    np.testing.assert_allclose(ops.channel_sum(x), np.sum(x, (1, 2)), rtol=1e-5, atol=1e-5)
+
+
+def test_sums_over_bfloat16_pixels_are_float32():
+    x = jnp.ones((1, 32, 32, 2), jnp.bfloat16)  # summed in bfloat16 the count stops at 256
+    assert ops.channel_sum(x).dtype == jnp.float32
+    np.testing.assert_array_equal(ops.channel_sum(x), 1024.0)
+    ones, zeros = jnp.ones((1, 2), jnp.bfloat16), jnp.zeros((1, 2), jnp.bfloat16)
+    grads = jax.grad(lambda *a: jnp.sum(ops.scale_shift(x, *a).astype(jnp.float32)), (0, 1))
+    for grad in grads(ones, zeros):
+        assert grad.dtype == jnp.bfloat16
+        np.testing.assert_array_equal(grad.astype(jnp.float32), 1024.0)
 
 
 def test_conv_transpose_and_its_derivatives_equal_lax():
