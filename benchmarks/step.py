@@ -32,7 +32,8 @@ from lgaa_jax.replay import Batch
 
 NUM_CLASSES, NUM_TASKS = 10, 2
 MATMUL = 2048
-SIZES = {"small": (32, 1), "paper32": (32, 3)}  # height and width, channels
+# Height and width, channels, where no flag names others.
+SIZES = {"small": (32, 1), "paper32": (32, 3), "paper64": (64, 3)}
 
 
 @contextlib.contextmanager
@@ -224,7 +225,7 @@ def main() -> None:
     """Parses the flags, measures, prints and writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="small", choices=sorted(models.PRESETS))
-    parser.add_argument("--size", type=int, help="height and width; default the preset's largest")
+    parser.add_argument("--size", type=int, help="height and width; default 64 for paper64, else 32")
     parser.add_argument("--channels", type=int, help="default 1 for small, else 3")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=15)

@@ -25,14 +25,17 @@ class Preset:
     width: int
     class_width: int
     code_size: int
-    stages: tuple[int, ...]  # generator's channels, in widths: its first map, then each doubling
+    # Generator's channels, in widths: its first map, then each doubling to an image below `LARGE`.
+    stages: tuple[int, ...]
     domain_hidden: tuple[int, ...]
 
 
 PRESETS = {
-    "small": Preset((16, 32), (1, 3), 16, 16, 64, (4, 2, 1), (64, 64)),
+    "small": Preset((16, 32, 64), (1, 3), 16, 16, 64, (4, 2, 1), (64, 64)),
     "paper32": Preset((32,), (3,), 64, 32, 256, (4, 4, 4), (200, 100)),
+    "paper64": Preset((64,), (3,), 64, 32, 256, (4, 4, 4), (400,)),
 }
+LARGE = 64  # images of this size take one doubling more than `Preset.stages` has
 
 
 def _cast(tree, dtype):
@@ -100,6 +103,17 @@ def check(config: ml_collections.ConfigDict) -> None:
             )
 
 
+def _generator(image_shape: tuple[int, int, int], channels: tuple[int, ...], norm: str):
+    """The generator with these channels and, for a large image, one doubling more.
+
+    As published: it halves the channels, and no convolution follows it.
+    """
+    refined = len(channels) - 1
+    if image_shape[0] >= LARGE:
+        channels = (*channels, max(1, channels[-1] // 2))
+    return Generator(image_shape, channels, refined, norm)
+
+
 def build(config: ml_collections.ConfigDict, num_classes: int, num_tasks: int) -> Nets:
     """The networks that `config` asks for, for U = `num_classes` and N = `num_tasks`."""
     check(config)
@@ -111,7 +125,7 @@ def build(config: ml_collections.ConfigDict, num_classes: int, num_tasks: int) -
     class_width = net.class_width or preset.class_width
     class_model = ClassModel(num_classes, class_width, net.dropout) if num_classes else None
     return Nets(
-        generator=Generator(image_shape, channels, net.norm),
+        generator=_generator(image_shape, channels, net.norm),
         encoder=Encoder(code_size, width, net.norm),
         critic=Critic(net.critic_width or width),
         class_model=class_model,

@@ -17,6 +17,7 @@ class Generator(nn.Module):
 
     image_shape: tuple[int, int, int]
     channels: tuple[int, ...]  # of the first map and after each doubling
+    refined: int  # doublings, the first ones, that a convolution follows
     norm: str
 
     @nn.compact
@@ -27,8 +28,9 @@ class Generator(nn.Module):
         x = dense(size**2 * first)(jnp.concatenate([z, u, d], axis=-1))
         x = x.reshape(x.shape[0], size, size, first)
         x = nn.relu(normalisation(self.norm, first)(x))
-        for features in rest:
-            for layer in (ConvUp(features), Conv(features)):
+        for doubling, features in enumerate(rest):
+            refinement = [Conv(features)] if doubling < self.refined else []
+            for layer in (ConvUp(features), *refinement):
                 x = nn.relu(normalisation(self.norm, features)(layer(x)))
         return jnp.tanh(Conv(self.image_shape[-1])(x))
 

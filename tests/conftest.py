@@ -89,9 +89,9 @@ def s(system):
     return system.init()
 
 
-def make_batch(seed=0, task=0, n_real=ROWS, labelled=True):
+def make_batch(seed=0, task=0, n_real=ROWS, labelled=True, shape=(16, 16, 1)):
     rng = np.random.default_rng(seed)
-    x = rng.integers(0, 256, (ROWS, 16, 16, 1), np.uint8)
+    x = rng.integers(0, 256, (ROWS, *shape), np.uint8)
     u = (
         rng.integers(0, NUM_CLASSES, ROWS).astype(np.int32)
         if labelled

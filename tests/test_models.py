@@ -44,6 +44,28 @@ def test_paper32_has_the_parameter_counts_of_the_published_networks():
     }
 
 
+def test_paper64_has_the_parameter_counts_of_its_layers():
+    """By hand, for Z = 256, no classes, two tasks: (inputs + 1) * outputs, a scale and a shift."""
+    changes = {"data.size": 64, "data.channels": 3, "net.width": 0, "net.code_size": 0}
+    nets = make(num_classes=0, model="paper64", **changes)
+    params = jax.eval_shape(nets.init, jax.random.key(0))
+
+    def conv(inputs, outputs, norm=True):
+        return (9 * inputs + 1) * outputs + 2 * outputs * norm
+
+    trunk = conv(3, 64) + conv(64, 128) + conv(128, 256) + conv(256, 512)
+    trunk += (4 * 4 * 512 + 1) * 1024
+    first = (256 + 2 + 1) * 8 * 8 * 256 + 2 * 256
+    assert {name: count(tree) for name, tree in params.items()} == {
+        "generator": first + 4 * conv(256, 256) + conv(256, 128) + conv(128, 3, norm=False),
+        "encoder": trunk + 2 * (1024 + 1) * 256,
+        "critic": trunk + 1024 + 1,
+        "domain": (256 + 1) * 400 + (400 + 1) * 2,
+    }
+    assert count(params["generator"]) == 6_905_091
+    assert count(params["encoder"]) == 10_467_328
+
+
 def outputs(nets, params, x):
     """Every network applied once."""
     mean, std = nets.encoder.apply({"params": params["encoder"]}, x)
@@ -58,7 +80,8 @@ def outputs(nets, params, x):
     }
 
 
-@pytest.mark.parametrize(("size", "channels"), [(16, 1), (16, 3), (32, 1), (32, 3)])
+@pytest.mark.parametrize("size", [16, 32, 64])
+@pytest.mark.parametrize("channels", [1, 3])
 def test_small_maps_every_allowed_image_form(key, size, channels):
     nets = make(**{"data.size": size, "data.channels": channels})
     x = jax.ShapeDtypeStruct((3, size, size, channels), jnp.float32)
@@ -70,6 +93,20 @@ def test_small_maps_every_allowed_image_form(key, size, channels):
         "score": (3,),
         "class": (3, 10),
     }
+
+
+def test_a_larger_image_adds_a_doubling_and_leaves_the_layers_before_it_as_they_are(key):
+    """From 32x32 to 64x64: the first map is 8x8 in both."""
+    changes = {"data.channels": 3, "net.width": 4}
+    smaller, larger = (
+        jax.eval_shape(make(**changes, **{"data.size": size}).init, key)["generator"]
+        for size in (32, 64)
+    )
+    assert larger.keys() - smaller.keys() == {"ConvUp_2", "GroupNorm_5"}
+    assert larger["ConvUp_2"]["kernel"].shape == (3, 3, 4, 2)
+    to_image = [net.pop("Conv_2")["kernel"].shape for net in (smaller, larger)]
+    assert to_image == [(3, 3, 4, 3), (3, 3, 2, 3)]
+    assert smaller == {name: larger[name] for name in smaller}
 
 
 @pytest.mark.parametrize("norm", ["group", "affine"])
@@ -149,10 +186,11 @@ def test_initial_weights_are_normal_with_deviation_002_and_biases_zero(key):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "paper23"}, "model='paper23' is unknown; choose one of small, paper32"),
-        ({"data.size": 28}, "data.size=28 does not fit model='small'; it takes 16 or 32"),
+        ({"model": "paper23"}, "model='paper23' is unknown; choose one of small, paper32, paper64"),
+        ({"data.size": 28}, "data.size=28 does not fit model='small'; it takes 16 or 32 or 64"),
         ({"data.channels": 2}, "data.channels=2 does not fit"),
         ({"model": "paper32"}, "data.size=16 does not fit model='paper32'; it takes 32"),
+        ({"model": "paper64"}, "data.size=16 does not fit model='paper64'; it takes 64"),
         ({"net.norm": "batch"}, "net.norm='batch' does not fit"),
     ],
 )

@@ -204,6 +204,17 @@ def test_without_labels_there_is_no_accuracy(tmp_path):
     assert len(results["domain_accuracy"]) == 2
 
 
+@pytest.mark.slow
+def test_a_run_of_paper64(tmp_path):
+    """As the 64x64 configs have it, at a small width: five critic updates a step and no labels."""
+    sizes = {"model": "paper64", "data.size": 64, "data.channels": 3, "net.width": 4}
+    changes = {"labels": "none", "loss.n_critic": 5, "steps_per_task": 2}
+    s = train.run(small_config(**sizes, **changes), tmp_path)
+    assert int(s.step) == 4
+    assert int(s.opt["critic"][0].count) == 20
+    assert set(read(tmp_path / "results.json")["reconstruction"]) == {"digits", "letters"}
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(monkeypatch, tmp_path):
     """A run that is well up to its first checkpoint, and then goes on from spoilt parameters."""
     run_until(monkeypatch, 4, small_config(), tmp_path)
