@@ -225,7 +225,7 @@ def main() -> None:
     """Parses the flags, measures, prints and writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="small", choices=sorted(models.PRESETS))
-    parser.add_argument("--size", type=int, help="height and width; default 64 for paper64, else 32")
+    parser.add_argument("--size", type=int, help="default 64 for paper64, else 32")
     parser.add_argument("--channels", type=int, help="default 1 for small, else 3")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=15)

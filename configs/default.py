@@ -113,6 +113,30 @@ def check_preset(preset: str, presets: tuple[str, ...], config: str) -> None:
         )
 
 
+def colour(c: ml_collections.ConfigDict, size: int, preset: str, small_steps: int) -> None:
+    """Colour images of this height and width, at the scale that the preset names.
+
+    "": the paper's. small: reduced width, `small_steps` of each task. smoke: for tests.
+    """
+    c.data.update(size=size, channels=3)
+    if preset == "small":
+        c.steps_per_task = small_steps
+    elif preset == "smoke":
+        shrink(c)
+    else:
+        paper(c, size)
+
+
+def paper(c: ml_collections.ConfigDict, size: int) -> None:
+    """The paper's networks for colour images of this height and width, 20 epochs a task."""
+    c.model = f"paper{size}"
+    c.data.update(size=size, channels=3)
+    c.steps_per_task = 0
+    c.epochs_per_task = 20.0
+    c.loss.n_critic = 5 if size == 64 else 1  # as published
+    c.log.checkpoint_every = 2000
+
+
 def shrink(c: ml_collections.ConfigDict) -> None:
     """Makes `c` small enough for a test: narrow networks, 16x16 images, a few steps."""
     c.data.size = 16
@@ -125,6 +149,17 @@ def shrink(c: ml_collections.ConfigDict) -> None:
     c.eval.classifier_steps = 5
     c.log.every = 2
     c.log.checkpoint_every = 4
+
+
+def split(c: ml_collections.ConfigDict, source: str) -> None:
+    """Five tasks of two classes each of a source of ten, and the settings of Split MNIST."""
+    c.tasks = ",".join(f"{source}[{first}-{first + 1}]" for first in range(0, 10, 2))
+    c.steps_per_task = 2500
+    # All tasks are of one kind here: against telling replay from real images by its look.
+    c.optim.inference.learning_rate = 5e-4
+    c.loss.class_noise = 0.3
+    c.replay.temperature = 4.0
+    c.replay.spread = 1.2
 
 
 def published(c: ml_collections.ConfigDict) -> None:

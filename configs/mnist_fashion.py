@@ -23,11 +23,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.tasks = "mnist,fashion_mnist"
     c.data.size = 32
     if preset in ("", "published"):
-        c.model = "paper32"
-        c.data.channels = 3
-        c.steps_per_task = 0
-        c.epochs_per_task = 20.0
-        c.log.checkpoint_every = 2000
+        default.paper(c, 32)
     if preset == "published":
         default.published(c)
     if preset == "small":

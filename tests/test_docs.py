@@ -58,3 +58,8 @@ def test_named_config_keys_exist(document):
     if document == "docs/fidelity.md":  # where a single word is a key, too
         assert {key for key in named(document) if "." not in key} <= keys
         assert len(named(document)) > 15
+
+
+def test_the_readme_names_every_config():
+    configs = {path.name for path in (ROOT / "configs").glob("*.py")} - {"default.py"}
+    assert configs <= set(code_spans("README.md"))

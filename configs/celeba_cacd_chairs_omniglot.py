@@ -1,0 +1,29 @@
+"""CelebA, CACD, 3D-Chairs, then Omniglot (Ye and Bors 2024): four domains without labels.
+
+    python -m lgaa_jax.prepare celeb_a omniglot
+    python launch.py --config=configs/celeba_cacd_chairs_omniglot.py          # wants a GPU
+    python launch.py --config=configs/celeba_cacd_chairs_omniglot.py:small    # for a CPU
+
+data/cacd and data/chairs must hold the images of CACD (Chen et al. 2014) and of 3D-Chairs (Aubry et
+al. 2014), as configs/celeba_cacd.py and configs/celeba_chairs.py say; --config.tasks names other
+folders. All is brought to 64x64x3, Omniglot's 105x105 uncropped. The default has the paper's size
+and, as published, five critic updates a step. `:small` has reduced width, one critic
+update and 3,000 steps a task; `:smoke` is a few steps at 16x16, for tests.
+"""
+
+import ml_collections
+
+from configs import default
+
+PRESETS = ("", "small", "smoke")
+
+
+def get_config(preset: str = "") -> ml_collections.ConfigDict:
+    """preset: one of `PRESETS`."""
+    default.check_preset(preset, PRESETS, "celeba_cacd_chairs_omniglot")
+    c = default.get_config()
+    c.tasks = "celeb_a,folder:data/cacd,folder:data/chairs,omniglot"
+    c.labels = "none"
+    c.data.crop = "128,250,300,0"
+    default.colour(c, 64, preset, small_steps=3000)
+    return c
