@@ -24,6 +24,7 @@ class Inputs:
         self.z = jax.random.normal(k[1], (ROWS, system.nets.code_size))
         self.u = jax.random.randint(k[2], (ROWS,), 0, NUM_CLASSES)
         self.d = jnp.arange(ROWS) % 3
+        self.classed = jnp.ones(ROWS, bool)
         self.soft = jnp.zeros((ROWS, NUM_CLASSES))
 
     def generate(self, params):
@@ -42,7 +43,7 @@ class Inputs:
         @jax.jit
         def run(s):
             if phase == "autoencoder":
-                return p.autoencoder(s, k, i.x)
+                return p.autoencoder(s, k, i.x, i.classed)
             if phase == "inference":
                 return p.inference(s, k, i.x, i.u, i.d, i.z, i.soft)
             fake, pullback = jax.vjp(i.generate, s.params["generator"])
@@ -165,6 +166,31 @@ def test_autoencoder_objective_against_its_formula(other):
     noise = (z - mean) / std  # z~ is reparameterised: its noise is standard normal
     assert abs(float(noise.mean())) < 0.3
     assert 0.8 < float(noise.std()) < 1.2
+
+
+def test_rows_of_a_task_without_classes_are_generated_without_a_class_code(other, monkeypatch):
+    """And their KL of the class code is no term; a generator that notes its class codes."""
+    codes, nets = [], other.nets
+    apply = type(nets).apply
+
+    def noted(self, network, params, *inputs, **options):
+        if network == "generator":
+            codes.append(inputs[1])
+        return apply(self, network, params, *inputs, **options)
+
+    monkeypatch.setattr(type(nets), "apply", noted)
+    classed = jnp.arange(ROWS) % 2 == 0
+    whole = other.run("autoencoder")[1]
+    shown = jax.jit(
+        lambda s: (other.phases.autoencoder(s, jax.random.key(9), other.x, classed)[1], codes[-1])
+    )
+    monkeypatch.setattr(jax, "grad", lambda f, has_aux: lambda own: ({}, f(own)[1]))
+    metrics, u = shown(other.state)
+    np.testing.assert_allclose(u.sum(-1), classed, atol=1e-6)
+    assert not u[1::2].any()
+    kl_u = losses.kl_uniform(apply(nets, "class", other.state.params, other.x))
+    np.testing.assert_allclose(metrics["kl/u"], kl_u[::2].sum() / ROWS, rtol=1e-4)
+    np.testing.assert_allclose(metrics["kl/z"], whole["kl/z"], rtol=1e-5)
 
 
 def linear_inference(system, **hyper):

@@ -138,7 +138,27 @@ def test_a_materialised_pool_is_repeatable_and_of_earlier_tasks(system, s, key):
     assert len(np.unique(x.reshape(300, -1), axis=0)) == 300
 
 
+@pytest.mark.parametrize("label", ["soft", "model", "drawn"])
+def test_replay_of_a_task_without_classes_has_no_label(system, s, key, label):
+    """Beside a task that has some; and where no earlier task has any."""
+    mask = jnp.array([[0, 0, 0, 0], [0, 1, 1, 0], [1, 1, 1, 1]], bool)
+    drawing = dataclasses.replace(system.drawing, class_mask=mask, label=label)
+    rows = replay.sample(system.nets, s.replay, key, jnp.int32(2), 200, drawing)
+    plain = rows.d == 0
+    assert 0 < plain.sum() < 200
+    assert (rows.u[plain] == -1).all()
+    assert (rows.u[~plain] >= 0).all()
+    assert not rows.soft[plain].any()
+    assert bool(rows.soft[~plain].any()) == (label == "soft")
+    first = replay.sample(system.nets, s.replay, key, jnp.int32(1), 20, drawing)
+    assert (first.u == -1).all()
+    assert all(np.isfinite(column).all() for column in first)
+    assert not first.soft.any()
+
+
 def test_without_classes_nothing_is_drawn(key):
     d = jnp.zeros(ROWS, jnp.int32)
+    mask = jnp.array([[0, 0], [1, 0]], bool)
+    assert replay.draw_classes(key, jnp.array([0, 1, 0]), mask).tolist() == [-1, 0, -1]
     assert (replay.draw_classes(key, d, jnp.ones((NUM_TASKS, 0), bool)) == -1).all()
     assert replay.one_hot(d, 0).shape == (ROWS, 0)
