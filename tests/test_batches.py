@@ -1,12 +1,14 @@
 """Which rows a batch holds: pure in (config, task, step), each real image once an epoch."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import small_config
 
-from lgaa_jax import models, replay
+from lgaa_jax import experiment, models, replay
 from lgaa_jax.batches import Source
 from lgaa_jax.data import Split, Task
 from lgaa_jax.errors import UserError
@@ -84,6 +86,15 @@ def test_what_the_program_knows_of_reserved_tasks_does_not_change_when_they_come
     assert before.drawn_rows() == after.drawn_rows() == 5
     assert before.planned_ends() == after.planned_ends() == after.ends()
     assert before.ends() == after.ends()[:2]
+
+
+def test_a_task_without_labels_and_a_reserved_one_have_no_classes():
+    plain = dataclasses.replace(TASKS[1], classes=(), num_classes=0)
+    some = dataclasses.replace(TASKS[0], classes=(0, 3))
+    mask = experiment.class_mask((some, plain), LABELS, 3)
+    assert mask.tolist() == [[True, False, False, True], [False] * 4, [False] * 4]
+    # Where there are no labels at all, each task may use every class.
+    assert experiment.class_mask((plain,), LABELS, 2).tolist() == [[True] * 4, [False] * 4]
 
 
 def test_a_set_that_comes_again_is_met_in_another_order():
