@@ -89,7 +89,7 @@ class System:
             return phase.critic(s, key, x, jnp.flip(x, 0))
 
         def autoencoder(s, key, x, u, d, z):
-            return phase.autoencoder(s, key, x)
+            return phase.autoencoder(s, key, x, replay.has_classes(self.drawing.class_mask, d))
 
         def inference(s, key, x, u, d, z):
             return phase.inference(s, key, x, u, d, z, replay.one_hot(u, NUM_CLASSES))
@@ -99,7 +99,9 @@ class System:
 
         def evaluate(s, key, x, u, d, z):
             mask = jnp.ones(len(x), bool)
-            return evaluation.make_batch_sums(nets)(s, self.batch.x, u, d[0], mask)
+            domains = jnp.arange(nets.num_tasks) == d[0]
+            batch_sums = evaluation.make_batch_sums(nets, self.drawing.class_mask)
+            return batch_sums(s, self.batch.x, u, domains, mask)
 
         functions = {
             "replay": mix,
@@ -130,9 +132,10 @@ class System:
             s, critic = phase.critic(s, keys[2], x, images)
             drawn = draw(self.nets, s.params["generator"], s.codes, keys[3], u, d, self.drawing)
             s, generator = phase.generator(s, *drawn, d)
-            s, autoencoder, z = phase.autoencoder(s, keys[4], x)
+            classed = replay.has_classes(self.drawing.class_mask, d)
+            s, autoencoder, z = phase.autoencoder(s, keys[4], x, classed)
             s, inference = phase.inference(s, keys[5], x, u, d, z, soft)
-            s = s.replace(codes=steps.update_codes(s.codes, z, u, d, self.hp.code_decay))
+            s = s.replace(codes=steps.update_codes(s.codes, z, u, d, classed, self.hp.code_decay))
             s = steps.update_ema(s, self.hp.ema_decay)
             return s.replace(step=s.step + 1), critic | generator | autoencoder | inference
 

@@ -8,8 +8,11 @@ def get_config() -> ml_collections.ConfigDict:
     c = ml_collections.ConfigDict()
 
     # Comma-separated; `mnist[0-4]` or `mnist[0,2,7-9]` takes some classes, `folder:PATH` is a
-    # folder of images (lgaa_jax/folders.py).
+    # folder of images (lgaa_jax/folders.py). What is named again is a task of its own.
     c.tasks = "digits,letters"
+    # Tasks that the networks have room for, N; 0: as many as `tasks` names. With room left, a run
+    # can be extended: the same config with more tasks at the end goes on where it ended.
+    c.max_tasks = 0
     # lgaa | finetune (no replay) | joint (all tasks' real data at once) | experience_replay (some
     # real images are kept) | gan_replay (no autoencoder phase) | vae_replay (no adversarial phases)
     c.strategy = "lgaa"

@@ -25,7 +25,8 @@ def measure(r: Run, s: TrainState, task: int, earlier: list[dict], workdir: str)
     draws = chosen == "each" or (chosen == "last" and task == len(r.tasks) - 1)
     row = {}
     for i in r.learned(task):
-        values = evaluation.evaluate(r.batch_sums, s, i, r.tasks[i].test, r.config.log.eval_batch)
+        domains, size = r.alike(i, task), r.config.log.eval_batch
+        values = evaluation.evaluate(r.batch_sums, s, domains, r.tasks[i].test, size)
         if not r.strategy.autoencodes:
             values = {k: v for k, v in values.items() if k not in RECONSTRUCTION}
         values |= _named("generation", _generation(r, s, i, workdir) if draws else {})
@@ -102,7 +103,7 @@ def _risk(r: Run, s: TrainState, index: int, task: int, earlier: list[dict]) -> 
 def grids(r: Run, s: TrainState, index: int) -> dict[str, np.ndarray]:
     """Pictures of one task: real, generated and, where there is an autoencoder, reconstructed."""
     task = r.tasks[index]
-    real, reconstructed = evaluation.reconstruction_grids(r.nets, s, task, GRID_ROWS)
+    real, reconstructed = evaluation.reconstruction_grids(r.nets, s, r.class_mask, task, GRID_ROWS)
     generated = evaluation.generated_grid(r.nets, s, r.eval_key, index, task, GRID_ROWS)
     pictures = {"real": real, "generated": generated}
     pictures |= {"reconstructed": reconstructed} if r.strategy.autoencodes else {}

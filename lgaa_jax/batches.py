@@ -41,10 +41,10 @@ class Source:
         self._config, self._tasks, self._nets = config, tasks, nets
         self._memory = STRATEGIES[config.strategy].memory
         self._drawing, self._pool_key = drawing, pool_key
-        if config.batch_size < len(tasks):
+        if config.batch_size < nets.num_tasks:
             raise UserError(
                 f"batch_size={config.batch_size} cannot hold a row of each of the "
-                f"{len(tasks)} tasks; raise it to at least {len(tasks)}."
+                f"{nets.num_tasks} tasks; raise it to at least {nets.num_tasks}."
             )
 
     @property
@@ -65,20 +65,25 @@ class Source:
         return self.real_rows(task) if self._online else self._config.batch_size
 
     def drawn_rows(self) -> int:
-        """The most rows that the step itself must fill with replay, over all tasks."""
-        tasks = range(len(self._tasks))
+        """The most rows that the step itself must fill with replay, over all tasks there may be."""
+        tasks = range(self._nets.num_tasks)
         return max(self._config.batch_size - self.pool_rows(task) for task in tasks)
 
     def steps(self, task: int) -> int:
-        """Training steps of a task."""
+        """Training steps of a task; one that is only reserved is as large as the last."""
         if self._config.steps_per_task:
             return self._config.steps_per_task
-        images = len(self._tasks[task].train.images)
+        images = self._sizes()[min(task, len(self._tasks) - 1)]
         return math.ceil(self._config.epochs_per_task * images / self.real_rows(task))
 
     def ends(self) -> tuple[int, ...]:
         """The step at which each task ends, counted from the start of the run."""
-        return tuple(np.cumsum([self.steps(task) for task in range(len(self._tasks))]).tolist())
+        return self.planned_ends()[: len(self._tasks)]
+
+    def planned_ends(self) -> tuple[int, ...]:
+        """`ends`, with those of the tasks that are only reserved: one program, extended or not."""
+        tasks = range(self._nets.num_tasks)
+        return tuple(np.cumsum([self.steps(task) for task in tasks]).tolist())
 
     def start(self, task: int) -> int:
         """The first step of a task."""

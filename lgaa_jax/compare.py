@@ -16,7 +16,7 @@ import ml_collections
 import numpy as np
 
 from lgaa_jax import config as configuration
-from lgaa_jax import plots, report
+from lgaa_jax import plots, report, resume, tasks
 from lgaa_jax.errors import UserError
 
 Results = dict[str, list[dict]]  # results.json of each seed, by strategy
@@ -44,8 +44,9 @@ def run(
             config.strategy, config.seed = strategy, seed
             configuration.check(config)
             todo[strategy, seed] = folder = root / f"{strategy}-{seed}"
-            report.check_same_config(folder, config, configuration.FREE_KEYS)
-    missing = {which: folder for which, folder in todo.items() if not _finished(folder)}
+            resume.check_same_config(folder, config, configuration.FREE_KEYS)
+    count = len(tasks.split(config.tasks))
+    missing = {which: folder for which, folder in todo.items() if not _finished(folder, count)}
     _run_all(missing, root, devices, command)
     results = {s: [_read(todo[s, seed]) for seed in seeds] for s in strategies}
     return _write(root, results)
@@ -55,9 +56,13 @@ def _read(folder: pathlib.Path) -> dict:
     return json.loads((folder / "results.json").read_text(encoding="utf-8"))
 
 
-def _finished(folder: pathlib.Path) -> bool:
+def _finished(folder: pathlib.Path, count: int) -> bool:
+    """Whether the run has learned `count` tasks, all of them; it may have been made with fewer."""
+    if not (folder / "results.json").exists():
+        return False
+    results = _read(folder)
     # A run of an earlier version does not say; to go on with it costs its start only.
-    return (folder / "results.json").exists() and _read(folder).get("finished", False)
+    return results.get("finished", False) and len(results["tasks"]) == count
 
 
 def _run_all(missing: dict, root: pathlib.Path, devices: Sequence[str], command) -> None:
@@ -134,7 +139,7 @@ def _scalars(result: dict) -> dict[str, float]:
     columns = {}
     if "accuracy" in result:
         last = zip(result["tasks"], result["accuracy"][-1], strict=True)
-        columns |= {f"accuracy {task}": value for task, value in last}
+        columns |= {f"accuracy {task}": value for task, value in last if value is not None}
     for name in ("average_accuracy", "forgetting", "backward_transfer"):
         columns |= {name.replace("_", " "): result[name]} if name in result else {}
     for task, values in result.get("reconstruction", {}).items():
@@ -177,11 +182,13 @@ def _csv(table: dict[str, dict[str, np.ndarray]], names: list[str]) -> str:
 
 def _panels(results: Results) -> dict[str, dict[str, plots.Series]]:
     """For each task the accuracy on it along the sequence, by strategy."""
-    tasks = next(iter(results.values()))[0]["tasks"]
+    first = next(iter(results.values()))[0]
     panels: dict[str, dict[str, plots.Series]] = {}
     for strategy, runs in results.items():
         matrices = np.array([result["accuracy"] for result in runs], np.float64)  # None is nan
         spread = _spread(matrices)
-        for i, task in enumerate(tasks):
+        for i, task in enumerate(first["tasks"]):
+            if first["accuracy"][-1][i] is None:
+                continue  # it has no classes
             panels.setdefault(task, {})[strategy] = matrices.mean(0)[:, i], spread[:, i]
     return panels

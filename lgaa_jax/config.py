@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from lgaa_jax import inception, models
+from lgaa_jax import inception, models, tasks
 from lgaa_jax.errors import UserError
 from lgaa_jax.generation import NEIGHBOURS
 from lgaa_jax.strategies import STRATEGIES
@@ -37,6 +37,7 @@ POSITIVE = (
 )
 NOT_NEGATIVE = (
     "seed",
+    "max_tasks",
     "steps_per_call",
     "steps_per_task",
     "epochs_per_task",
@@ -106,6 +107,13 @@ def check(config: ml_collections.ConfigDict) -> None:
         "steps_per_task",
         config.steps_per_task,
         "above 0, or epochs_per_task must be",
+    )
+    named = len(tasks.split(config.tasks))
+    _require(
+        config.max_tasks == 0 or config.max_tasks >= named,
+        "max_tasks",
+        config.max_tasks,
+        f"0 or at least {named}, the number of tasks",
     )
     _require(config.eval.samples > NEIGHBOURS, "eval.samples", config.eval.samples, "at least 4")
     if config.eval.inception_weights:

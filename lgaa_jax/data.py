@@ -48,6 +48,7 @@ class Task:
     test: Split
     classes: tuple[int, ...]  # labels that occur; () if unlabelled
     num_classes: int  # of the whole source, also when the task takes a few; 0 if unlabelled
+    base: str  # name of the first task with the same images
 
 
 def fit(image: Image.Image, size: int, channels: int, crop: int = 0) -> np.ndarray:
@@ -104,7 +105,7 @@ def load(config: ml_collections.ConfigDict) -> tuple[Task, ...]:
     share, settings = _label_share(config.labels), config.data
     specs = check_tasks(config.tasks, settings.data_dir)
     tasks = []
-    for spec, crop in zip(specs, _crops(settings.crop, len(specs)), strict=True):
+    for spec, crop in zip(specs, crops(settings.crop, len(specs)), strict=True):
         form = Form(size, channels, crop)
         if folders.is_folder(spec.source):
             splits = _load_folder(spec.source, form, settings.skip_broken, settings.cache_dir)
@@ -115,15 +116,15 @@ def load(config: ml_collections.ConfigDict) -> tuple[Task, ...]:
     return tuple(tasks)
 
 
-def _crops(text: str, tasks: int) -> list[int]:
+def crops(text: str, tasks: int) -> list[int]:
     """Reads data.crop: nothing, one number for all tasks, or one for each."""
-    crops = [part.strip() for part in text.split(",")] if text else ["0"]
-    if not all(re.fullmatch("[0-9]+", crop) for crop in crops) or len(crops) not in (1, tasks):
+    parts = [part.strip() for part in text.split(",")] if text else ["0"]
+    if not all(re.fullmatch("[0-9]+", part) for part in parts) or len(parts) not in (1, tasks):
         raise UserError(
             f"data.crop={text!r} cannot be used; it must be a number of pixels, or one for each of "
             f"the {tasks} tasks, such as 128,250."
         )
-    return [int(crop) for crop in crops] * (tasks // len(crops))
+    return [int(part) for part in parts] * (tasks // len(parts))
 
 
 def _label_share(text: str) -> float:
@@ -187,10 +188,10 @@ def _task(
         )
     elif share < 1:
         # A checksum, because Python's hash of a string differs between processes.
-        rng = np.random.default_rng((seed, zlib.crc32(spec.name.encode())))
+        rng = np.random.default_rng((seed, zlib.crc32(spec.base.encode())))
         train = Split(train.images, _keep_share(train.labels, share, rng))
     classes = tuple(int(c) for c in np.unique(train.labels) if c >= 0)
-    return Task(spec.name, train, test, classes, num_classes if classes else 0)
+    return Task(spec.name, train, test, classes, num_classes if classes else 0, spec.base)
 
 
 def _take(split: Split, spec: TaskSpec) -> Split:

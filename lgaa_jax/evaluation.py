@@ -14,11 +14,12 @@ from lgaa_jax.state import TrainState
 
 
 def reconstruct(
-    nets: Nets, state: TrainState, x: jax.Array
+    nets: Nets, state: TrainState, x: jax.Array, class_mask: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """G(mean of q(z|x), argmax of q(u|x), argmax of q(d|z)): no sampling, so it is repeatable.
 
-    x: [B, H, W, C] in [-1, 1] -> reconstruction [B, H, W, C], class [B] (-1 when U = 0), task [B].
+    The class code is 0 where that d is a task without classes. x: [B, H, W, C] in [-1, 1];
+    class_mask: [N, U] -> reconstruction [B, H, W, C], class [B] (-1 when U = 0), task [B].
     """
     z, _ = nets.apply("encoder", state.params, x)
     d = jnp.argmax(nets.apply("domain", state.params, z), axis=-1)
@@ -26,20 +27,21 @@ def reconstruct(
     if nets.class_model is not None:
         logits = nets.apply("class", state.params, x)
         u = jnp.argmax(logits, axis=-1).astype(jnp.int32)
-    return replay.generate(nets, state.drawing_generator, z, u, d), u, d
+    given = jnp.where(replay.has_classes(class_mask, d), u, -1)
+    return replay.generate(nets, state.drawing_generator, z, given, d), u, d
 
 
-def make_batch_sums(nets: Nets) -> Callable:
-    """The jitted `(state, x, label, task, mask) -> {name: sum over the rows of mask}`."""
+def make_batch_sums(nets: Nets, class_mask: jax.Array) -> Callable:
+    """The jitted `(state, x, label, domains, mask) -> {name: sum over the rows of mask}`."""
 
     @jax.jit
-    def batch_sums(state: TrainState, x, label, task, mask):
+    def batch_sums(state: TrainState, x, label, domains, mask):
         x = to_unit(x)
-        x_rec, u, d = reconstruct(nets, state, x)
+        x_rec, u, d = reconstruct(nets, state, x, class_mask)
         real, rec = 0.5 * (x + 1.0), 0.5 * (x_rec + 1.0)
         values = {
             "class": u == label,
-            "domain": d == task,
+            "domain": domains[d],
             "mse": jnp.mean(jnp.square(real - rec), axis=(1, 2, 3)),
             "psnr": dm_pix.psnr(real, rec),
             "ssim": dm_pix.ssim(real, rec),
@@ -58,16 +60,15 @@ def padded(split: Split, size: int):
         yield split.images[index], split.labels[index], mask
 
 
-def evaluate(batch_sums: Callable, state: TrainState, task: int, split: Split, size: int) -> dict:
+def evaluate(batch_sums: Callable, state: TrainState, domains, split: Split, size: int) -> dict:
     """Means over the split: domain_accuracy, mse, psnr (dB), ssim and, with labels, accuracy.
 
-    Images are in [0, 1]; PSNR and SSIM are means of the per-image values (Wang et al. 2004).
+    domains: [N] bool, the tasks that an image of the split may be said to be of. Images are in
+    [0, 1]; PSNR and SSIM are means of the per-image values (Wang et al. 2004).
     """
     total: dict[str, float] = {}
     for x, label, mask in padded(split, size):
-        for name, value in jax.device_get(
-            batch_sums(state, x, label, np.int32(task), mask)
-        ).items():
+        for name, value in jax.device_get(batch_sums(state, x, label, domains, mask)).items():
             total[name] = total.get(name, 0.0) + float(value)
     mean = {name: value / len(split.images) for name, value in total.items()}
     accuracy = {"accuracy": mean.pop("class")}
@@ -92,14 +93,17 @@ def generated_grid(
     return np.asarray(to_uint8(x)).reshape(rows, len(classes), *nets.image_shape)
 
 
-def reconstruction_grids(nets: Nets, state: TrainState, task: Task, rows: int):
-    """Test images of each class and their reconstructions, both [rows, columns, H, W, C] uint8."""
+def reconstruction_grids(nets: Nets, state: TrainState, class_mask, task: Task, rows: int):
+    """Test images of each class and their reconstructions, both [rows, columns, H, W, C] uint8.
+
+    class_mask: as in `reconstruct`.
+    """
     columns = [np.flatnonzero(task.test.labels == c)[:rows] for c in task.classes]
     if not columns:
         columns = np.array_split(np.arange(10 * rows) % len(task.test.images), 10)
     index = np.array([np.resize(column, rows) for column in columns]).T
     real = task.test.images[index.ravel()]
-    x_rec = _reconstruct(nets, state, real)
+    x_rec = _reconstruct(nets, state, real, class_mask)
     shape = (*index.shape, *nets.image_shape)
     return real.reshape(shape), np.asarray(to_uint8(x_rec)).reshape(shape)
 
@@ -108,5 +112,5 @@ _generate = jax.jit(replay.generate, static_argnums=0)
 
 
 @jax.jit(static_argnums=0)
-def _reconstruct(nets: Nets, state: TrainState, images: jax.Array) -> jax.Array:
-    return reconstruct(nets, state, to_unit(images))[0]
+def _reconstruct(nets: Nets, state: TrainState, images: jax.Array, class_mask) -> jax.Array:
+    return reconstruct(nets, state, to_unit(images), class_mask)[0]

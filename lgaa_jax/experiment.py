@@ -38,6 +38,14 @@ class Run:
         """Task names in their order."""
         return [task.name for task in self.tasks]
 
+    def alike(self, index: int, task: int) -> np.ndarray:
+        """[N] bool: the tasks met when `task` ends that have the images of the task `index`."""
+        alike = np.zeros(self.nets.num_tasks, bool)
+        alike[[i for i in self.learned(task) if self.tasks[i].base == self.tasks[index].base]] = (
+            True
+        )
+        return alike
+
     def learned(self, task: int) -> range:
         """Indices of the tasks that the model has met when `task` ends."""
         return range(len(self.tasks) if self.strategy.memory == "data" else task + 1)
@@ -49,11 +57,12 @@ def build(config: ml_collections.ConfigDict) -> Run:
     strategy = STRATEGIES[config.strategy]
     tasks = data.load(config)
     num_classes = max(task.num_classes for task in tasks)
-    nets = models.build(config, num_classes, len(tasks))
+    nets = models.build(config, num_classes, config.max_tasks or len(tasks))
     init_key, train_key, eval_key, pool_key = jax.random.split(jax.random.key(config.seed), 4)
-    drawing = replay.drawing(config, class_mask(tasks, num_classes))
+    drawing = replay.drawing(config, class_mask(tasks, num_classes, nets.num_tasks))
     source = Source(config, tasks, nets, drawing, pool_key)
-    tx, hp = steps.optimisers(config, source.ends()), phases.hyper(config, source.drawn_rows())
+    tx = steps.optimisers(config, source.planned_ends())
+    hp = phases.hyper(config, source.drawn_rows())
     init = functools.partial(
         state.init_state,
         nets,
@@ -81,16 +90,21 @@ def build(config: ml_collections.ConfigDict) -> Run:
             compiler_options=ops.compiler_options(),
         ),
         steps_per_call=config.steps_per_call or (1 if on_cpu else config.log.every),
-        batch_sums=evaluation.make_batch_sums(nets),
+        batch_sums=evaluation.make_batch_sums(nets, drawing.class_mask),
         class_mask=drawing.class_mask,
         train_key=train_key,
         eval_key=eval_key,
     )
 
 
-def class_mask(tasks: tuple[data.Task, ...], num_classes: int) -> jax.Array:
-    """[N, U] bool: the classes that each task has; a task without labels may use every one."""
-    mask = np.zeros((len(tasks), num_classes), bool)
-    for row, task in zip(mask, tasks, strict=True):
-        row[list(task.classes or range(num_classes))] = True
+def class_mask(tasks: tuple[data.Task, ...], num_classes: int, num_tasks: int) -> jax.Array:
+    """[N, U] bool: the classes that each task has.
+
+    A task without labels has none, nor has one that is only reserved; where no task has labels,
+    each may use every class.
+    """
+    labelled = any(task.classes for task in tasks)
+    mask = np.zeros((num_tasks, num_classes), bool)
+    for row, task in zip(mask, tasks, strict=False):
+        row[list(task.classes if labelled else range(num_classes))] = True
     return jnp.asarray(mask)

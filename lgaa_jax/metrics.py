@@ -2,8 +2,9 @@
 
 R[t][i] is the test accuracy on task i after training task t, both from 0, in [0, 1]. R is T x N,
 T <= N: the N tasks of the run and the T of them that it has trained. An entry is None or nan where
-task i is not learned yet, which can only be where i > t. Rows at the end that hold nothing else
-count as absent. Each function raises ValueError for an R that is not of this form.
+task i is not learned yet, which can only be where i > t, and in all of the column of a task without
+classes, which no mean takes in. Rows at the end that hold nothing else count as absent. Each
+function raises ValueError for an R that is not of this form.
 """
 
 import numpy as np
@@ -17,24 +18,28 @@ def average_accuracy(R) -> float:
 def forgetting(R) -> float | None:
     """Mean over earlier tasks of the best accuracy there was less the last (Chaudhry et al. 2018).
 
-    None after one task, where it is not defined. Negative when the earlier tasks got better.
+    None without an earlier task, where it is not defined. Negative when they got better.
     """
     r = _matrix(R)
-    if len(r) == 1:
+    earlier = _earlier(r)
+    if not earlier.size:
         return None
-    best = np.nanmax(r[:-1, : len(r) - 1], axis=0)
-    return float(np.mean(best - r[-1, : len(r) - 1]))
+    return float(np.mean(np.nanmax(r[:-1, earlier], axis=0) - r[-1, earlier]))
 
 
 def backward_transfer(R) -> float | None:
     """Mean over earlier tasks of R[last][i] - R[i][i] (Lopez-Paz and Ranzato 2017, BWT).
 
-    None after one task, where it is not defined. Negative when the earlier tasks were forgotten.
+    None without an earlier task, where it is not defined. Negative when those were forgotten.
     """
     r = _matrix(R)
-    if len(r) == 1:
-        return None
-    return float(np.mean(r[-1, : len(r) - 1] - np.diagonal(r)[:-1]))
+    earlier = _earlier(r)
+    return float(np.mean(r[-1, earlier] - r[earlier, earlier])) if earlier.size else None
+
+
+def _earlier(r: np.ndarray) -> np.ndarray:
+    """The tasks before the last row's that have classes."""
+    return np.flatnonzero(~np.isnan(r[-1, : len(r) - 1]))
 
 
 def _matrix(R) -> np.ndarray:
@@ -48,7 +53,8 @@ def _matrix(R) -> np.ndarray:
     r = r[: present[-1] + 1]
     if r.shape[0] > r.shape[1]:
         raise ValueError(f"the accuracy matrix has more rows than tasks: {r.shape}")
-    missing = np.argwhere(np.tril(np.isnan(r)))
+    classed = ~np.isnan(r).all(axis=0, keepdims=True)
+    missing = np.argwhere(np.tril(np.isnan(r) & classed))
     if missing.size:
         t, i = missing[0]
         raise ValueError(f"the accuracy on task {i} after task {t} is missing")

@@ -125,9 +125,12 @@ class Phases:
         mean, std = self.nets.apply("encoder", params, x)
         return mean + std * jax.random.normal(key, mean.shape), mean, std
 
-    def autoencoder(self, state: TrainState, key, x) -> tuple[TrainState, Metrics, jax.Array]:
+    def autoencoder(
+        self, state: TrainState, key, x, classed
+    ) -> tuple[TrainState, Metrics, jax.Array]:
         """Phase 3: |x - G(z~, u~, d~)|^2 + beta KL_z [+ beta_u KL_u] + beta_d KL_d, row mean.
 
+        classed: [B] bool, whether the row's task has classes; u~ and KL_u are 0 where it has none.
         Also returns z~ [B, Z], for phase 4.
         """
         key_z, key_u, key_d = jax.random.split(key, 3)
@@ -144,8 +147,10 @@ class Phases:
             if self.nets.class_model is not None:
                 logits_u = self.nets.apply("class", params, x)
                 u = losses.gumbel_softmax(key_u, logits_u, hp.temperature)
+                u = jnp.where(classed[:, None], u, 0.0)
                 if hp.joint_inference:
-                    kl["u"], weight["u"] = losses.kl_uniform(logits_u), hp.beta_u
+                    kl["u"] = jnp.where(classed, losses.kl_uniform(logits_u), 0.0)
+                    weight["u"] = hp.beta_u
             x_rec = self.nets.apply("generator", params, z, u, d)
             terms = {f"kl/{name}": jnp.mean(value) for name, value in kl.items()}
             error = jnp.mean(losses.reconstruction(x, x_rec))

@@ -38,7 +38,7 @@ class Rows(NamedTuple):
 class Drawing:
     """How labelled images are drawn from a generator."""
 
-    class_mask: jax.Array  # [N, U] bool, the classes that each task has
+    class_mask: jax.Array  # [N, U] bool, the classes that each task has; none: no class code
     label: str  # of a replayed row, from the frozen q(u|x): "model" or "soft"; "drawn": its u
     temperature: float  # of q(u|x) as the soft label
     spread: float  # of the codes of replay, as a multiple of their deviation
@@ -55,11 +55,20 @@ def one_hot(index: jax.Array, size: int) -> jax.Array:
     return jax.nn.one_hot(index, size, dtype=jnp.float32)
 
 
+def has_classes(class_mask: jax.Array, d: jax.Array) -> jax.Array:
+    """Whether a row's task has classes. class_mask: [N, U]; d: [B] -> [B] bool."""
+    return jnp.any(class_mask, axis=-1)[d]
+
+
 def draw_classes(key: jax.Array, d: jax.Array, class_mask: jax.Array) -> jax.Array:
-    """A class per row, uniform over those of its task. d: [B]; class_mask: [N, U] -> [B]."""
+    """A class per row, uniform over those of its task; -1 where it has none.
+
+    d: [B]; class_mask: [N, U] -> [B] int32.
+    """
     if not class_mask.shape[1]:
         return jnp.full(d.shape, -1, jnp.int32)
-    return jax.random.categorical(key, jnp.log(class_mask[d].astype(jnp.float32))).astype(jnp.int32)
+    u = jax.random.categorical(key, jnp.log(class_mask[d].astype(jnp.float32)))
+    return jnp.where(has_classes(class_mask, d), u, -1).astype(jnp.int32)
 
 
 def draw_codes(key: jax.Array, codes: dict, u, d, size: int, spread: float = 1.0) -> jax.Array:
@@ -70,7 +79,7 @@ def draw_codes(key: jax.Array, codes: dict, u, d, size: int, spread: float = 1.0
     z = spread * jax.random.normal(key, (len(d), size))
     if not codes:
         return z
-    cell = d, jnp.maximum(u, 0)  # without classes there is one column
+    cell = d, jnp.maximum(u, 0)  # a task without classes has the first column
     return codes["mean"][cell] + jnp.einsum("bij,bj->bi", codes["factor"][cell], z)
 
 
@@ -102,12 +111,15 @@ def sample(nets: Nets, frozen: dict, key, task, n: int, drawing: Drawing) -> Row
     soft = jnp.zeros((n, nets.num_classes))
     if drawing.label != "drawn" and nets.class_model is not None:
         logits = nets.apply("class", frozen, x)
-        u = jnp.argmax(logits, axis=-1).astype(jnp.int32)
+        # Of a task without classes a row has no label: the class model has nothing to say of it.
+        classed = has_classes(drawing.class_mask, d)
+        u = jnp.where(classed, jnp.argmax(logits, axis=-1).astype(jnp.int32), -1)
         if drawing.label == "soft":
             # Of a class that no earlier task has, the frozen class model knows nothing.
             earlier = jnp.arange(nets.num_tasks) < task
             met = jnp.any(drawing.class_mask & earlier[:, None], axis=0)[None]
             soft = jax.nn.softmax(logits / drawing.temperature, where=met)
+            soft = jnp.where(classed[:, None], soft, 0.0)
     return Rows(x, u, d, soft)
 
 

@@ -9,14 +9,12 @@ import pathlib
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import ml_collections
 import numpy as np
 import PIL.Image
 import tqdm
-
-from lgaa_jax.errors import UserError
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "lgaa-jax")
 _GREY = 128  # of the lines in a grid: seen on black and on white images
@@ -132,49 +130,6 @@ def resolved_config(config: ml_collections.ConfigDict) -> dict:
 
 def _plain(config: ml_collections.ConfigDict) -> dict:
     return json.loads(json.dumps(config.to_dict()))
-
-
-def check_same_config(workdir, config: ml_collections.ConfigDict, free: Sequence[str] = ()):
-    """Raises UserError when the run in `workdir` was started with another config.
-
-    `free` are the beginnings of dotted keys that may differ, as "log." or "data.data_dir". Without
-    a config.json there is nothing to compare.
-    """
-    path = pathlib.Path(workdir) / "config.json"
-    if not path.exists():
-        return
-    old, new = _flat(_read_config(path)), _flat(_plain(config))
-    differ = [
-        f"{key} (there {_shown(old, key)}, now {_shown(new, key)})"
-        for key in sorted({*old, *new})
-        if not key.startswith(tuple(free)) and _shown(old, key) != _shown(new, key)
-    ]
-    if differ:
-        raise UserError(
-            f"the run in {workdir} was started with another {', '.join(differ)}: "
-            "choose another --workdir or put the values back"
-        )
-
-
-def _read_config(path: pathlib.Path) -> dict:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["config"])
-    except (ValueError, KeyError, TypeError) as error:
-        what = f"{path} is not the config of a run ({type(error).__name__})"
-        raise UserError(f"{what}: choose another --workdir or delete that one") from error
-
-
-def _flat(tree: Mapping, prefix: str = "") -> dict:
-    """{"a": {"b": 1}} as {"a.b": 1}."""
-    flat = {}
-    for key, value in tree.items():
-        inner = isinstance(value, Mapping)
-        flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
-    return flat
-
-
-def _shown(flat: Mapping, key: str) -> str:
-    return json.dumps(flat[key]) if key in flat else "absent"
 
 
 class Progress(tqdm.tqdm):

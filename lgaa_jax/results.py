@@ -35,7 +35,7 @@ class Done:
 
 
 def accuracy_matrix(rows: tuple[Row, ...], names: list[str]) -> list[list[float | None]]:
-    """R[t][i], test accuracy on task i after task t; None where not learned yet."""
+    """R[t][i], test accuracy on task i after task t; None where not learned yet or unlabelled."""
     matrix = [[row.get(name, {}).get("accuracy") for name in names] for row in rows]
     return matrix + [[None] * len(names) for _ in range(len(names) - len(rows))]
 

@@ -19,8 +19,8 @@ class TrainState:
     opt:    optimiser state by phase: critic, generator, autoencoder, inference
     ema:    averaged generator parameters; an empty dict when the average is off
     codes:  running moments of the codes of each task's classes, "mean" [N, max(U, 1), Z] and
-            "factor" [N, max(U, 1), Z, Z], the Cholesky factor of their covariance; an empty
-            dict when z is drawn from N(0, I)
+            "factor" [N, max(U, 1), Z, Z], the Cholesky factor of their covariance; a task
+            without classes has the first column; an empty dict when z is drawn from N(0, I)
     replay: FROZEN generator, class model and codes of the last task change; no step touches it
     """
 

@@ -63,17 +63,19 @@ def update_ema(state: TrainState, decay: float) -> TrainState:
     return state.replace(ema=ema)
 
 
-def update_codes(codes: dict, z: jax.Array, u: jax.Array, d: jax.Array, decay: float) -> dict:
+def update_codes(codes: dict, z: jax.Array, u, d, classed, decay: float) -> dict:
     """Moves the moments of each class and task by `decay` for each of its rows in the batch.
 
-    codes: as in `TrainState`; z: [B, Z]; u, d: [B]. A row without a label counts only where there
-    are no classes at all.
+    codes: as in `TrainState`; z: [B, Z]; u, d: [B]; classed: [B] bool, whether the row's task has
+    classes. Where it has none, its rows count for the first column; otherwise a row without a
+    label counts only where there is no other column.
     """
     if not codes:
         return codes
     mean, factor = codes["mean"], codes["factor"]
     n, columns, size = mean.shape
-    cell = jnp.where((u >= 0) | (columns == 1), d * columns + jnp.maximum(u, 0), -1)
+    counts = (u >= 0) | ~classed | (columns == 1)
+    cell = jnp.where(counts, d * columns + jnp.maximum(u, 0), -1)
     rows = jax.nn.one_hot(cell, n * columns, axis=0).reshape(n, columns, len(z))
     count = jnp.sum(rows, axis=-1, keepdims=True)  # [N, U, 1]
     weight = rows / jnp.maximum(count, 1.0)
@@ -98,8 +100,8 @@ def update_codes(codes: dict, z: jax.Array, u: jax.Array, d: jax.Array, decay: f
 def draw_fake(nets: Nets, generator: dict, codes: dict, key: jax.Array, u, d, drawing: Drawing):
     """G(z, u, d) at the rows' classes and tasks, with its vector-Jacobian product.
 
-    u, d: [B]; a row without a class gets one of its task's. Returns x, the pullback to G's
-    parameters, and u: [B].
+    u, d: [B]; a row without a class gets one of its task's, if that has any. Returns x, the
+    pullback to G's parameters, and u: [B].
     """
     key_z, key_u = jax.random.split(key)
     u = jnp.where(u >= 0, u, replay.draw_classes(key_u, d, drawing.class_mask))
@@ -126,6 +128,7 @@ def make_train_step(
         else:
             rows = replay.real_rows(nets, batch)
         x, u, d, soft = rows
+        classed = replay.has_classes(drawing.class_mask, d)
 
         metrics = {}
         if hp.adversarial:
@@ -139,12 +142,13 @@ def make_train_step(
             state, generator_metrics = phase.generator(state, fake, pullback, u_fake, d)
             metrics |= generator_metrics
         if hp.autoencodes:
-            state, autoencoder_metrics, z = phase.autoencoder(state, key_autoencoder, x)
+            state, autoencoder_metrics, z = phase.autoencoder(state, key_autoencoder, x, classed)
             metrics |= autoencoder_metrics
         else:
             z, _, _ = phase.code(state.params, key_autoencoder, x)
         state, inference_metrics = phase.inference(state, key_inference, x, u, d, z, soft)
-        state = state.replace(codes=update_codes(state.codes, z, u, d, hp.code_decay))
+        codes = update_codes(state.codes, z, u, d, classed, hp.code_decay)
+        state = state.replace(codes=codes)
         state = update_ema(state, hp.ema_decay)
         metrics = {f"train/{name}": v for name, v in (metrics | inference_metrics).items()}
         return state.replace(step=state.step + 1), metrics

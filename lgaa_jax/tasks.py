@@ -39,21 +39,33 @@ SOURCES = {
 class TaskSpec:
     """One element of `config.tasks`."""
 
-    name: str  # as written, without spaces
+    name: str  # as written, without spaces; `mnist#2` where these images come the second time
     source: str
     classes: tuple[int, ...] | None  # ascending; None: all
+    base: str  # name of the first task with these images
+
+
+def split(text: str) -> list[str]:
+    """The elements of `config.tasks`, as they are written."""
+    return [part.strip() for part in re.split(r",(?![^\[]*\])", text)]
 
 
 def parse_tasks(text: str, data_dir: str = "") -> tuple[TaskSpec, ...]:
     """Reads `config.tasks`, such as "mnist[0-4],letters"."""
-    parts = [part.strip() for part in re.split(r",(?![^\[]*\])", text)]
+    parts = split(text)
     if "" in parts:
         raise UserError(f"tasks={text!r} has an empty task; write it like 'digits,letters'.")
-    specs = tuple(_parse_task(part, data_dir) for part in parts)
-    for i, spec in enumerate(specs):
-        if (spec.source, spec.classes) in [(s.source, s.classes) for s in specs[:i]]:
-            raise UserError(f"tasks={text!r} has the task {spec.name!r} twice; name it once.")
-    return specs
+    specs: list[TaskSpec] = []
+    for part in parts:
+        spec = _parse_task(part, data_dir)
+        same = [s for s in specs if (s.source, s.classes) == (spec.source, spec.classes)]
+        if same:
+            base = same[0].name
+            spec = dataclasses.replace(spec, name=f"{base}#{len(same) + 1}", base=base)
+        if spec.name in [s.name for s in specs]:  # a folder's name may end like that, too
+            raise UserError(f"tasks={text!r} has two tasks {spec.name!r}; rename that folder.")
+        specs.append(spec)
+    return tuple(specs)
 
 
 def _parse_task(text: str, data_dir: str) -> TaskSpec:
@@ -65,7 +77,7 @@ def _parse_task(text: str, data_dir: str) -> TaskSpec:
     source, bracket = match[1].strip(), re.sub(r"\s", "", match[2] or "")
     limit = lookup(source, data_dir).num_classes
     if not bracket:
-        return TaskSpec(source, source, None)
+        return TaskSpec(source, source, None, base=source)
     if not limit:
         raise UserError(
             f"task {text!r} asks for classes, but {source} is unlabelled; drop {bracket}."
@@ -74,7 +86,8 @@ def _parse_task(text: str, data_dir: str) -> TaskSpec:
     repeated = sorted({c for c in classes if classes.count(c) > 1})
     if repeated:
         raise UserError(f"task {text!r} has class {repeated[0]} more than once; name it once.")
-    return TaskSpec(source + bracket, source, tuple(sorted(classes)))
+    name = source + bracket
+    return TaskSpec(name, source, tuple(sorted(classes)), base=name)
 
 
 def _parse_classes(item: str, text: str, limit: int) -> range:

@@ -10,7 +10,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from lgaa_jax import assessment, plots, report, results, state
+from lgaa_jax import assessment, plots, report, results, resume, state
 from lgaa_jax import config as configuration
 from lgaa_jax.checkpoint import Checkpoints
 from lgaa_jax.errors import UserError
@@ -20,10 +20,10 @@ from lgaa_jax.experiment import Run, build
 def run(config: ml_collections.ConfigDict, workdir: str) -> state.TrainState:
     """Trains all tasks, or goes on where an earlier call stopped; returns the final state.
 
-    Stopped anywhere and called again, it ends in the same bits as an uninterrupted run (on a CPU).
+    Stopped anywhere and called again, it ends in the same bits as an uninterrupted run (on a CPU);
+    and so does a run that is given more tasks at the end, within its `max_tasks`.
     """
-    r = build(config)
-    report.check_same_config(workdir, config, configuration.FREE_KEYS)
+    r = _opened(config, workdir)
     report.write_json(os.path.join(workdir, "config.json"), report.resolved_config(config))
     with Checkpoints(workdir, config.log.keep_checkpoints, r.ends) as checkpoints:
         s, done = _restore(r, checkpoints, None) or (_fresh(r), results.Done())
@@ -36,6 +36,14 @@ def run(config: ml_collections.ConfigDict, workdir: str) -> state.TrainState:
                     done = _finish_task(r, s, done, task, log, checkpoints, workdir)
                     checkpoints.save(int(s.step), s, done.to_json())
     return s
+
+
+def _opened(config: ml_collections.ConfigDict, workdir: str) -> Run:
+    """The run of `config`; UserError where `workdir` holds one that cannot go on with it."""
+    r = build(config)
+    if before := resume.check_same_config(workdir, config, configuration.FREE_KEYS):
+        resume.check_classes(workdir, r.tasks, before)
+    return r
 
 
 def _fresh(r: Run) -> state.TrainState:
@@ -118,8 +126,8 @@ def _headline(scalars: dict[str, float]) -> dict[str, float]:
 
 
 def _slug(task: str) -> str:
-    """A task's name as part of a file name: `mnist[0-4]` becomes `mnist_0-4`."""
-    return re.sub(r"[^\w-]+", "_", task).strip("_")
+    """A task's name as part of a file name: mnist[0-4] is mnist_0-4, mnist[2]#3 is mnist_2-3."""
+    return "-".join(re.sub(r"[^\w-]+", "_", part).strip("_") for part in task.split("#"))
 
 
 def _finish_task(r: Run, s, done, task: int, log: report.ScalarLog, checkpoints, workdir: str):
@@ -162,8 +170,7 @@ def evaluate(config: ml_collections.ConfigDict, workdir: str, step: int | None =
         raise UserError(
             f"{workdir} holds no checkpoints; train first, or name the right --workdir."
         )
-    r = build(config)
-    report.check_same_config(workdir, config, configuration.FREE_KEYS)
+    r = _opened(config, workdir)
     with Checkpoints(workdir, config.log.keep_checkpoints, r.ends) as checkpoints:
         restored = _restore(r, checkpoints, step)
         if restored is None:

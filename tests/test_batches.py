@@ -1,12 +1,14 @@
 """Which rows a batch holds: pure in (config, task, step), each real image once an epoch."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import small_config
 
-from lgaa_jax import models, replay
+from lgaa_jax import experiment, models, replay
 from lgaa_jax.batches import Source
 from lgaa_jax.data import Split, Task
 from lgaa_jax.errors import UserError
@@ -20,7 +22,7 @@ def make_task(index, n):
     values = (50 * index + np.arange(n)).astype(np.uint8)
     images = np.broadcast_to(values[:, None, None, None], (n, 16, 16, 1))
     split = Split(images, (np.arange(n) % LABELS).astype(np.int32))
-    return Task(f"task{index}", split, split, tuple(range(LABELS)), LABELS)
+    return Task(f"task{index}", split, split, tuple(range(LABELS)), LABELS, f"task{index}")
 
 
 TASKS = tuple(make_task(i, n) for i, n in enumerate(SIZES))
@@ -28,8 +30,8 @@ TASKS = tuple(make_task(i, n) for i, n in enumerate(SIZES))
 
 def make_source(tasks=TASKS, **changes):
     config = small_config(batch_size=8, **changes)
-    nets = models.build(config, LABELS, len(tasks))
-    mask = jnp.ones((len(tasks), LABELS), bool)
+    nets = models.build(config, LABELS, config.max_tasks or len(tasks))
+    mask = jnp.ones((nets.num_tasks, LABELS), bool)
     drawing = replay.drawing(config, mask)
     return Source(config, tasks, nets, drawing, jax.random.key(3))
 
@@ -73,6 +75,32 @@ def test_epochs_become_steps_by_the_real_rows():
     expected = [np.ceil(2 * n / real) for n, real in zip(SIZES, (8, 4, 3), strict=True)]
     assert source.ends() == tuple(np.cumsum(expected))
     assert source.start(1) == expected[0]
+
+
+@pytest.mark.parametrize("epochs", [0.0, 2.0])
+def test_what_the_program_knows_of_reserved_tasks_does_not_change_when_they_come(epochs):
+    """With epochs, a reserved task is taken to be as large as the last."""
+    changes = {"max_tasks": 3, "steps_per_task": 0 if epochs else 5, "epochs_per_task": epochs}
+    alike = (TASKS[0], TASKS[1], TASKS[1])
+    before, after = make_source(alike[:2], **changes), make_source(alike, **changes)
+    assert before.drawn_rows() == after.drawn_rows() == 5
+    assert before.planned_ends() == after.planned_ends() == after.ends()
+    assert before.ends() == after.ends()[:2]
+
+
+def test_a_task_without_labels_and_a_reserved_one_have_no_classes():
+    plain = dataclasses.replace(TASKS[1], classes=(), num_classes=0)
+    some = dataclasses.replace(TASKS[0], classes=(0, 3))
+    mask = experiment.class_mask((some, plain), LABELS, 3)
+    assert mask.tolist() == [[True, False, False, True], [False] * 4, [False] * 4]
+    # Where there are no labels at all, each task may use every class.
+    assert experiment.class_mask((plain,), LABELS, 2).tolist() == [[True] * 4, [False] * 4]
+
+
+def test_a_set_that_comes_again_is_met_in_another_order():
+    source = make_source((TASKS[0], TASKS[1], TASKS[0]), steps_per_task=100)
+    first, again = (source.rows(task, source.start(task)) for task in (0, 2))
+    assert (first[:3] != again[:3]).any()
 
 
 def test_each_real_image_comes_once_an_epoch_and_the_placeholders_are_counted_out():
@@ -154,3 +182,5 @@ def test_a_batch_smaller_than_the_number_of_tasks_is_refused():
     tasks = tuple(make_task(i % 3, 7) for i in range(9))
     with pytest.raises(UserError, match="batch_size=8 cannot hold a row of each of the 9 tasks"):
         make_source(tasks)
+    with pytest.raises(UserError, match="batch_size=8 cannot hold a row of each of the 10 tasks"):
+        make_source(max_tasks=10)

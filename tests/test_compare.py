@@ -77,6 +77,34 @@ def test_missing_runs_are_made_and_finished_ones_are_not_made_again(tmp_path, co
     assert len(np.unique(picture.reshape(-1, picture.shape[-1]), axis=0)) > 20
 
 
+def test_a_finished_run_that_is_given_more_tasks_is_not_finished(tmp_path, command):
+    changes = {"max_tasks": 3, "tasks": "digits,letters"}
+    compare.run(small_config(**changes), str(tmp_path), ["lgaa"], [0], (), command)
+    config = report.resolved_config(small_config(**changes))
+    report.write_json(tmp_path / "lgaa-0/config.json", config)
+    compare.run(small_config(**changes), str(tmp_path), ["lgaa"], [0], (), command)
+    assert started(tmp_path) == ["lgaa 0 None"]
+    changes["tasks"] += ",digits[0-4]"
+    # The script that stands for a run finds its folder there.
+    with pytest.raises(UserError, match="1 of 1 runs failed: lgaa with seed 0"):
+        compare.run(small_config(**changes), str(tmp_path), ["lgaa"], [0], (), command)
+    assert started(tmp_path) == ["lgaa 0 None"] * 2
+
+
+def test_a_task_without_classes_has_no_accuracy_column_and_no_panel(tmp_path):
+    results = {
+        "tasks": ["a", "plain"],
+        "accuracy": [[0.9, None], [0.8, None]],
+        "finished": True,
+        "seconds": 30,
+    }
+    report.write_json(tmp_path / "lgaa-0/results.json", results)
+    table = compare.run(small_config(), str(tmp_path), ["lgaa"], [0], (), ["false"])
+    assert "| accuracy a | 0.800 |" in table
+    assert "plain" not in table
+    assert set(compare._panels({"lgaa": [results]})) == {"a"}
+
+
 def test_runs_are_spread_over_the_devices(tmp_path, command):
     root = tmp_path / "runs"
     root.mkdir()
@@ -111,7 +139,8 @@ def test_results_without_labels_have_no_accuracy_columns(tmp_path):
         "reconstruction": {"a": {"psnr": 20.0}},
     }
     report.write_json(tmp_path / "lgaa-0/results.json", results)
-    table = compare.run(small_config(), str(tmp_path), ["lgaa"], [0], (), ["false"])
+    config = small_config(tasks="digits")
+    table = compare.run(config, str(tmp_path), ["lgaa"], [0], (), ["false"])
     assert json.loads((tmp_path / "lgaa-0/results.json").read_text()) == results
     rows = [
         "|  | lgaa |",

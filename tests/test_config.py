@@ -51,6 +51,12 @@ from lgaa_jax.errors import UserError
         ("loss.n_critic", 0, "loss.n_critic=0"),
         ("loss.temperature", 0.0, "loss.temperature=0.0"),
         ("log.keep_checkpoints", 0, "log.keep_checkpoints=0"),
+        ("max_tasks", -1, "max_tasks=-1 .* 0 or more"),
+        (
+            "max_tasks",
+            1,
+            "max_tasks=1 cannot be used; it must be 0 or at least 2, the number of tasks",
+        ),
         ("steps_per_task", 0, "steps_per_task=0 .* or epochs_per_task must be"),
         ("model", "paper23", "model='paper23' is unknown"),
         ("data.size", 28, "data.size=28 does not fit"),

@@ -168,6 +168,13 @@ def test_which_labels_are_kept_depends_on_seed_and_task_only():
     assert (kept("digits", 3) != kept("digits", 4)).any()
 
 
+def test_a_set_that_comes_again_keeps_the_same_labels():
+    first, _, again = data.load(_config("digits,letters,digits", labels="0.1"))
+    assert (first.name, again.name, again.base) == ("digits", "digits#2", "digits")
+    np.testing.assert_array_equal(first.train.labels, again.train.labels)
+    np.testing.assert_array_equal(first.train.images, again.train.images)
+
+
 def test_at_least_one_label_of_each_class_is_kept():
     (task,) = data.load(_config("digits", labels="0.001"))
     np.testing.assert_array_equal(np.bincount(task.train.labels + 1)[1:], [1] * 10)

@@ -204,6 +204,7 @@ def test_folders_that_cannot_be_used_are_refused(tmp_path):
         ("single", {}, "of the 1 images in .*, none is a t.* image; add images"),
         ("small", {"crop": "16"}, r"1 of 31 .*: a/tiny.png \(10x40 pixels, data.crop asks for 16"),
         ("small", {"crop": "16", "tasks": "folder:{}[3]"}, "its classes are 0 to 0"),
+        ("small", {"tasks": "folder:{}[]"}, "cannot read '' in task 'folder:.*; write it like"),
         ("small", {"crop": "16,16"}, "data.crop='16,16' .* one for each of the 1 tasks"),
         ("small", {"crop": "big"}, "data.crop='big'"),
     ):

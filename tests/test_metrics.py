@@ -36,6 +36,21 @@ def test_full_rows():
     assert metrics.backward_transfer(full) == pytest.approx(0.4)
 
 
+def test_a_task_without_classes_is_left_out_of_every_mean():
+    """The tasks above, and between them one without; the last column may be one, too."""
+    wider = [[0.9, None, None, None], [0.85, None, None, None], [0.95, None, 0.8, None]]
+    assert metrics.average_accuracy(wider) == pytest.approx(0.875)
+    assert metrics.forgetting(wider) == pytest.approx(-0.05)
+    assert metrics.backward_transfer(wider) == pytest.approx(0.05)
+    last = [[0.9, None], [0.6, None]]
+    assert metrics.average_accuracy(last) == pytest.approx(0.6)
+    assert metrics.forgetting(last) == -metrics.backward_transfer(last) == pytest.approx(0.3)
+    first = [[None, None], [None, 0.7]]
+    assert metrics.average_accuracy(first) == pytest.approx(0.7)
+    assert metrics.forgetting(first) is None
+    assert metrics.backward_transfer(first) is None
+
+
 def test_none_and_nan_are_the_same():
     nan = [[math.nan if v is None else v for v in row] for row in R]
     for f in (metrics.average_accuracy, metrics.forgetting, metrics.backward_transfer):

@@ -24,6 +24,7 @@ class Inputs:
         self.z = jax.random.normal(k[1], (ROWS, system.nets.code_size))
         self.u = jax.random.randint(k[2], (ROWS,), 0, NUM_CLASSES)
         self.d = jnp.arange(ROWS) % 3
+        self.classed = jnp.ones(ROWS, bool)
         self.soft = jnp.zeros((ROWS, NUM_CLASSES))
 
     def generate(self, params):
@@ -42,7 +43,7 @@ class Inputs:
         @jax.jit
         def run(s):
             if phase == "autoencoder":
-                return p.autoencoder(s, k, i.x)
+                return p.autoencoder(s, k, i.x, i.classed)
             if phase == "inference":
                 return p.inference(s, k, i.x, i.u, i.d, i.z, i.soft)
             fake, pullback = jax.vjp(i.generate, s.params["generator"])
@@ -165,6 +166,34 @@ def test_autoencoder_objective_against_its_formula(other):
     noise = (z - mean) / std  # z~ is reparameterised: its noise is standard normal
     assert abs(float(noise.mean())) < 0.3
     assert 0.8 < float(noise.std()) < 1.2
+
+
+def test_rows_of_a_task_without_classes_have_neither_a_class_code_nor_its_divergence(
+    system, inputs
+):
+    """Linear models stand in, and a generator whose pixels are the sum of the class code."""
+
+    def apply(name, params, *given):
+        if name == "generator":
+            return params[name] * jnp.broadcast_to(given[1].sum(-1)[:, None, None, None], x.shape)
+        output = given[0].reshape(ROWS, -1) @ params[name]
+        return (output, jnp.ones_like(output)) if name == "encoder" else output
+
+    x, rng = inputs.x, np.random.default_rng(0)
+    sizes = {"encoder": (256, 16), "class": (256, NUM_CLASSES), "domain": (16, 3), "generator": ()}
+    params = {name: jnp.float32(0.1 * rng.normal(size=size)) for name, size in sizes.items()}
+    params["generator"] = jnp.float32(1.0)
+    hp = dataclasses.replace(system.hp, joint_inference=True)
+    tx = {"autoencoder": optax.sgd(1.0)}
+    phase = phases.Phases(types.SimpleNamespace(class_model=apply, apply=apply), tx, hp)
+    opt = {"autoencoder": tx["autoencoder"].init(params)}
+    s = inputs.state.replace(params=params, opt=opt)
+    classed = jnp.arange(ROWS) % 2 == 0
+    _, metrics, _ = phase.autoencoder(s, jax.random.key(9), x, classed)
+    error = jnp.square(x - classed.astype(jnp.float32)[:, None, None, None]).sum() / ROWS
+    np.testing.assert_allclose(metrics["loss/reconstruction"], error, rtol=1e-5)
+    kl = losses.kl_uniform(apply("class", params, x))[::2].sum() / ROWS
+    np.testing.assert_allclose(metrics["kl/u"], kl, rtol=1e-5)
 
 
 def linear_inference(system, **hyper):

@@ -138,7 +138,30 @@ def test_a_materialised_pool_is_repeatable_and_of_earlier_tasks(system, s, key):
     assert len(np.unique(x.reshape(300, -1), axis=0)) == 300
 
 
+@pytest.mark.parametrize("label", ["soft", "model", "drawn"])
+def test_replay_of_a_task_without_classes_has_no_label(key, monkeypatch, label):
+    """Beside a task that has some; and where no earlier task has any."""
+    monkeypatch.setattr(replay, "generate", lambda nets, generator, z, u, d: z)
+    nets = types.SimpleNamespace(
+        code_size=4, num_classes=4, num_tasks=3, class_model=True, apply=lambda name, params, x: x
+    )
+    mask = jnp.array([[0, 0, 0, 0], [0, 1, 1, 0], [1, 1, 1, 1]], bool)
+    drawing, frozen = replay.Drawing(mask, label, 2.0, 1.0), {"generator": {}, "codes": {}}
+    rows = replay.sample(nets, frozen, key, jnp.int32(2), 200, drawing)
+    plain = rows.d == 0
+    assert 0 < plain.sum() < 200
+    assert (rows.u[plain] == -1).all()
+    assert (rows.u[~plain] >= 0).all()
+    assert not rows.soft[plain].any()
+    assert bool(rows.soft[~plain].any()) == (label == "soft")
+    first = replay.sample(nets, frozen, key, jnp.int32(1), 20, drawing)
+    assert (first.u == -1).all()
+    assert not first.soft.any()  # nan would count, too
+
+
 def test_without_classes_nothing_is_drawn(key):
     d = jnp.zeros(ROWS, jnp.int32)
+    mask = jnp.array([[0, 0], [1, 0]], bool)
+    assert replay.draw_classes(key, jnp.array([0, 1, 0]), mask).tolist() == [-1, 0, -1]
     assert (replay.draw_classes(key, d, jnp.ones((NUM_TASKS, 0), bool)) == -1).all()
     assert replay.one_hot(d, 0).shape == (ROWS, 0)

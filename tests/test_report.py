@@ -7,7 +7,6 @@ import PIL.Image
 import pytest
 
 from lgaa_jax import report
-from lgaa_jax.errors import UserError
 
 
 def lines(workdir):
@@ -115,37 +114,6 @@ def test_resolved_config_is_plain_json_with_versions(tmp_path):
     assert {"python", "jax", "jaxlib", "flax", "numpy"} <= resolved["versions"].keys()
     report.write_json(tmp_path / "config.json", resolved)
     assert json.loads((tmp_path / "config.json").read_text()) == resolved
-
-
-@pytest.fixture
-def workdir(tmp_path):
-    report.write_json(tmp_path / "config.json", report.resolved_config(config()))
-    return tmp_path
-
-
-def test_the_same_config_may_go_on(workdir):
-    report.check_same_config(workdir, config())
-    report.check_same_config(workdir, config(**{"log.every": 1}), free=("log.",))
-    report.check_same_config(workdir / "none", config(seed=9))
-
-
-def test_another_config_is_refused_with_both_values(workdir):
-    with pytest.raises(UserError, match=r"another --workdir or put the values back") as error:
-        report.check_same_config(workdir, config(**{"seed": 3, "log.every": 1}), free=("log.k",))
-    assert "log.every (there 50, now 1), seed (there 0, now 3)" in str(error.value)
-
-
-def test_a_key_that_came_or_went_is_a_difference(workdir):
-    fewer = ml_collections.ConfigDict({"seed": 0, "log": {"every": 50, "keep": 2}, "new": "x"})
-    with pytest.raises(UserError, match=r'new \(there absent, now "x"\), pair \(there \[1, 2\]'):
-        report.check_same_config(workdir, fewer)
-
-
-@pytest.mark.parametrize("content", ["", '{"config": {', "[]", '{"other": 1}', '{"config": 3}'])
-def test_a_broken_config_is_named(workdir, content):
-    (workdir / "config.json").write_text(content)
-    with pytest.raises(UserError, match=r"config\.json is not the config of a run"):
-        report.check_same_config(workdir, config())
 
 
 def test_progress_shows_task_losses_and_rate(capsys):

@@ -17,6 +17,8 @@ def test_fakes_come_from_standard_normal_codes_and_their_rows_classes(system, mo
     mask = jnp.array([[1, 1, 0, 0]], bool)
     drawing = replay.Drawing(mask, "drawn", temperature=1.0, spread=1.5)
     z, _, u_fake = steps.draw_fake(system.nets, jnp.float32(1.0), {}, key, u, d, drawing)
+    without = replay.Drawing(jnp.zeros((1, 4), bool), "drawn", temperature=1.0, spread=1.0)
+    assert_equal(steps.draw_fake(system.nets, jnp.float32(1.0), {}, key, u, d, without)[2], u)
     np.testing.assert_allclose([z.mean(), z.std()], [0.0, 1.0], atol=0.01)
     assert (u_fake[1::2] == 2).all()
     assert set(u_fake[::2].tolist()) == {0, 1}
@@ -139,17 +141,22 @@ def test_steps_of_paper64_without_classes_with_five_critic_updates_and_without_a
 
 @pytest.mark.parametrize("classes", [1, 2])
 def test_moments_of_codes_move_for_the_classes_and_tasks_in_the_batch_only(classes):
-    """With one column, as where there are no classes, rows without a label count too."""
+    """With one column, as where there are no classes, rows without a label count too.
+
+    With two, task 0 has no classes: its rows count for the first of them.
+    """
     rng = np.random.default_rng(0)
     cells = 3, classes
     factor = np.tril(rng.normal(size=(*cells, 5, 5)), -1) + np.eye(5)
     codes = {"mean": rng.normal(size=(*cells, 5)), "factor": factor}
     z, d = rng.normal(size=(8, 5)), np.array([0, 2, 2, 0, 2, 2, 2, 2])
-    u = np.array([1, 1, 0, -1, 0, 1, 1, -1]) if classes == 2 else np.full(8, -1)
+    u = np.array([-1, 1, 0, -1, 0, 1, 1, -1]) if classes == 2 else np.full(8, -1)
+    classed = jnp.bool_((d != 0) & (classes == 2))
     before = jax.tree.map(jnp.float32, codes)
-    moved = steps.update_codes(before, jnp.float32(z), u, d, 0.9)
+    moved = steps.update_codes(before, jnp.float32(z), u, d, classed, 0.9)
     for cell in np.ndindex(cells):
-        rows = z[(d == cell[0]) & ((u == cell[1]) | (classes == 1))]
+        own = (u == cell[1]) | (~classed & (cell[1] == 0))
+        rows = z[(d == cell[0]) & own]
         if not len(rows):
             assert_equal(*({k: v[cell] for k, v in c.items()} for c in (before, moved)))
             continue
@@ -162,7 +169,7 @@ def test_moments_of_codes_move_for_the_classes_and_tasks_in_the_batch_only(class
         f = np.asarray(moved["factor"][cell])
         np.testing.assert_array_equal(f, np.tril(f))
         np.testing.assert_allclose(f @ f.T, square - np.outer(mean, mean), rtol=1e-4, atol=1e-5)
-    assert steps.update_codes({}, z, u, d, 0.9) == {}
+    assert steps.update_codes({}, z, u, d, classed, 0.9) == {}
 
 
 def test_several_steps_in_one_call_are_the_same_steps_one_by_one():

@@ -1,6 +1,7 @@
 """What a task text means, and which error each wrong one gives; no test here reads an image."""
 
 import pytest
+from PIL import Image
 
 from lgaa_jax import prepare, tasks
 from lgaa_jax.errors import UserError
@@ -13,10 +14,32 @@ pytestmark = pytest.mark.usefixtures("no_network")
 def test_parse_tasks():
     specs = tasks.parse_tasks(" mnist[0-4], mnist [ 9, 5,7-8 ],letters ")
     assert specs == (
-        tasks.TaskSpec("mnist[0-4]", "mnist", (0, 1, 2, 3, 4)),
-        tasks.TaskSpec("mnist[9,5,7-8]", "mnist", (5, 7, 8, 9)),
-        tasks.TaskSpec("letters", "letters", None),
+        tasks.TaskSpec("mnist[0-4]", "mnist", (0, 1, 2, 3, 4), "mnist[0-4]"),
+        tasks.TaskSpec("mnist[9,5,7-8]", "mnist", (5, 7, 8, 9), "mnist[9,5,7-8]"),
+        tasks.TaskSpec("letters", "letters", None, "letters"),
     )
+
+
+def test_what_is_named_again_is_a_task_with_a_number():
+    """However it is written: it is the same images."""
+    text = "digits,mnist[0,1],digits,mnist[0-1],mnist,digits"
+    specs = tasks.parse_tasks(text)
+    names = ["digits", "mnist[0,1]", "digits#2", "mnist[0,1]#2", "mnist", "digits#3"]
+    assert [spec.name for spec in specs] == names
+    assert [spec.base for spec in specs] == [name.partition("#")[0] for name in names]
+    assert specs[3].classes == specs[1].classes == (0, 1)
+    assert tasks.split(" a , b[0, 1] ,c") == ["a", "b[0, 1]", "c"]
+
+
+def test_names_stay_apart_where_a_folder_is_called_like_a_repetition(tmp_path):
+    for name in ("x", "x#2"):
+        (tmp_path / name).mkdir()
+        for image in range(20):
+            Image.new("L", (4, 4)).save(tmp_path / name / f"{image}.png")
+    folders = [f"folder:{tmp_path / name}" for name in ("x", "x#2")]
+    assert [spec.name for spec in tasks.parse_tasks(",".join(folders))] == folders
+    with pytest.raises(UserError, match=r"has two tasks 'folder:.*x#2'; rename that folder"):
+        tasks.parse_tasks(",".join([folders[0], *folders]))
 
 
 @pytest.mark.parametrize(
@@ -37,8 +60,7 @@ def test_parse_tasks():
         ("mnist[1,0-3]", r"'mnist\[1,0-3\]' has class 1 more than once"),
         ("mnist[0-10]", r"'mnist\[0-10\]' asks for class 10; its classes are 0 to 9"),
         ("celeb_a[0]", r"'celeb_a\[0\]' asks for classes, but celeb_a is unlabelled"),
-        ("digits,digits", "tasks='digits,digits' has the task 'digits' twice"),
-        ("mnist[0,1],mnist[0-1]", r"has the task 'mnist\[0-1\]' twice"),
+        ("mnist#2", "unknown task 'mnist#2'"),
     ],
 )
 def test_bad_task_text_is_refused(text, message, tmp_path):

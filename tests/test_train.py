@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import assert_equal, small_config
 
-from lgaa_jax import report, train
+from lgaa_jax import embedded, report, tasks, train
 from lgaa_jax.errors import UserError
 
 STEPS = 10  # two tasks of five; a checkpoint every four steps and at each task's end
@@ -213,6 +213,70 @@ def test_a_run_of_paper64(tmp_path):
     assert int(s.step) == 4
     assert int(s.opt["critic"][0].count) == 20
     assert set(read(tmp_path / "results.json")["reconstruction"]) == {"digits", "letters"}
+
+
+def test_a_run_that_is_given_a_task_ends_in_the_same_bits_as_one_that_knew_it(whole, tmp_path):
+    """The first run has finished when it is extended."""
+    first = small_config(tasks="digits", max_tasks=2, **{"eval.generation": "never"})
+    train.run(first, tmp_path)
+    assert read(tmp_path / "results.json")["finished"]
+    assert_equal(whole[1], train.run(small_config(max_tasks=2), tmp_path))
+    assert lines(tmp_path) == lines(whole[0])
+    assert without_seconds(tmp_path / "results.json") == without_seconds(whole[0] / "results.json")
+    assert read(tmp_path / "config.json")["config"]["tasks"] == "digits,letters"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [7, None])
+def test_a_run_of_two_tasks_is_extended_by_a_third(tmp_path, monkeypatch, stop):
+    """Inside the second task, and when it has finished; the third is the first again."""
+    changes = {"max_tasks": 3, "eval.generation": "never"}
+    two, three = (
+        small_config(tasks=t, **changes) for t in ("digits,letters", "digits,letters,digits")
+    )
+    s = train.run(three, tmp_path / "whole")
+    if stop:
+        run_until(monkeypatch, stop, two, tmp_path / "run")
+    else:
+        train.run(two, tmp_path / "run")
+    assert_equal(s, train.run(three, tmp_path / "run"))
+    results = [without_seconds(tmp_path / name / "results.json") for name in ("run", "whole")]
+    assert results[0] == results[1]
+    assert results[0]["tasks"] == ["digits", "letters", "digits#2"]
+    assert np.shape(results[0]["accuracy"]) == (3, 3)
+    assert lines(tmp_path / "run") == lines(tmp_path / "whole")
+    pictures = {p.name for p in (tmp_path / "run/images/2_after_digits-2").iterdir()}
+    assert {"digits_real.png", "digits-2_real.png"} < pictures
+
+
+def test_a_task_with_more_classes_is_refused_before_anything_is_changed(
+    whole, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(tasks.SOURCES, "more", tasks.Source(11, embedded.digits))
+    config = small_config(tasks="digits", max_tasks=2)
+    report.write_json(tmp_path / "config.json", report.resolved_config(config))
+    config.tasks = "digits,more"
+    with pytest.raises(UserError, match=r"task 'more' has 11 classes and .* have room for 10"):
+        train.run(config, tmp_path)
+    assert read(tmp_path / "config.json")["config"]["tasks"] == "digits"
+
+
+def test_a_task_without_classes_beside_one_that_has_some(tmp_path, monkeypatch):
+    """First, so that it is replayed while the other is learned."""
+    monkeypatch.setitem(tasks.SOURCES, "plain", tasks.Source(0, embedded.digits))
+    config = small_config(tasks="plain,letters,plain", steps_per_task=2)
+    s = train.run(config, tmp_path)
+    results = read(tmp_path / "results.json")
+    (_, first, _), (_, last, _) = results["accuracy"][1:]
+    assert results["accuracy"] == [[None] * 3, [None, first, None], [None, last, None]]
+    assert results["average_accuracy"] == last
+    assert results["forgetting"] == pytest.approx(first - last)
+    assert set(results["generation"]) == {"letters"}
+    assert {entry["task"] for entry in results["risk"]} == {"letters"}
+    # Its codes are kept in its first column.
+    moved = (np.asarray(s.codes["mean"]) != 0).any(axis=-1)
+    assert (moved[[0, 2]] == (np.arange(10) == 0)).all()
+    assert moved[1].sum() > 1
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(monkeypatch, tmp_path):
