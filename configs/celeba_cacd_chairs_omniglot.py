@@ -1,4 +1,6 @@
-"""CelebA, CACD, 3D-Chairs, then Omniglot (Ye and Bors 2024): four domains without labels.
+"""CelebA, CACD, 3D-Chairs, then Omniglot: four domains without labels.
+
+The data sets of Ye and Bors 2024 at 64x64 and Omniglot, in a sequence of our own.
 
     python -m lgaa_jax.prepare celeb_a omniglot
     python launch.py --config=configs/celeba_cacd_chairs_omniglot.py          # wants a GPU

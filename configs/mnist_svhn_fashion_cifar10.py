@@ -1,4 +1,4 @@
-"""MNIST, SVHN, Fashion-MNIST, then CIFAR-10 (Ye and Bors 2024): four domains, through TFDS.
+"""MNIST, SVHN, Fashion-MNIST, then CIFAR-10: four domains, a sequence of our own, through TFDS.
 
     python -m lgaa_jax.prepare mnist svhn_cropped fashion_mnist cifar10
     python launch.py --config=configs/mnist_svhn_fashion_cifar10.py          # wants a GPU
