@@ -95,8 +95,8 @@ def generated_grid(
 ) -> np.ndarray:
     """Samples of the task `index`, a column per class that it has (or ten columns without).
 
-    class_mask: [N, U]. Returns [rows, columns, H, W, C] uint8. The codes are those of `replay.draw_codes`, from the
-    same normal numbers whenever `key` is the same.
+    class_mask: [N, U]. Returns [rows, columns, H, W, C] uint8. The codes are those of
+    `replay.draw_codes`, from the same normal numbers whenever `key` is the same.
     """
     classes = np.array([*np.flatnonzero(class_mask[index])] or [-1] * 10, np.int32)
     n = rows * len(classes)
