@@ -25,7 +25,9 @@ def get_config() -> ml_collections.ConfigDict:
     c.steps_per_task = 1500  # training steps of each task; 0: use epochs_per_task
     c.epochs_per_task = 0.0  # passes over the task's real images; read when steps_per_task is 0
     c.steps_per_call = 0  # steps in one call of the program; 0: log.every, on a CPU 1
-    c.labels = "all"  # all | a fraction in (0, 1), say 0.1 | none (there is no class code then)
+    c.labels = "all"  # all | a fraction in (0, 1), say 0.1 | none
+    # U where labels are none: classes that q(u|x) is to find; 0: no class code.
+    c.num_classes = 0
 
     c.data = data = ml_collections.ConfigDict()
     data.data_dir = ""  # folder of prepared TFDS sets; empty: TFDS's own default
@@ -53,8 +55,11 @@ def get_config() -> ml_collections.ConfigDict:
     loss.gp = 10.0  # lambda_gp, weight of the gradient penalty
     loss.info = 1.0  # lambda_info, weight of the self-supervised term of the generator phase
     loss.beta = 1.0  # weight of KL(q(z|x) to N(0, I)), against the summed squared error
-    loss.beta_u = 1.0  # weight of KL(q(u|x) to uniform); acts when loss.joint_inference is on
+    # Weight of KL(q(u|x) to uniform); acts with loss.joint_inference or num_classes.
+    loss.beta_u = 1.0
     loss.beta_d = 1.0  # weight of KL(q(d|z) to uniform)
+    # Weight of KL(mean of q(u|x) over a batch's unlabelled rows to uniform); acts with num_classes.
+    loss.balance = 5.0
     loss.temperature = 0.5  # of the Gumbel-softmax samples of u and d
     loss.class_noise = 0.0  # deviation of the noise on the images that the class model learns from
     loss.joint_inference = False  # True (published): phase 3 trains the class and domain model too

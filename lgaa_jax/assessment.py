@@ -5,7 +5,17 @@ import os
 import jax
 import numpy as np
 
-from lgaa_jax import classifier, data, evaluation, generation, inception, replay, report, risk
+from lgaa_jax import (
+    classifier,
+    clustering,
+    data,
+    evaluation,
+    generation,
+    inception,
+    replay,
+    report,
+    risk,
+)
 from lgaa_jax.classifier import Classifier
 from lgaa_jax.experiment import Run
 from lgaa_jax.results import RECONSTRUCTION, Row
@@ -29,6 +39,7 @@ def measure(r: Run, s: TrainState, task: int, earlier: list[dict], workdir: str)
         values = evaluation.evaluate(r.batch_sums, s, domains, r.tasks[i].test, size)
         if not r.strategy.autoencodes:
             values = {k: v for k, v in values.items() if k not in RECONSTRUCTION}
+        values |= _unsupervised(r, s, r.tasks[i]) if r.config.labels == "none" else {}
         values |= _named("generation", _generation(r, s, i, workdir) if draws else {})
         values |= _named("risk", _risk(r, s, i, task, earlier) if r.tasks[i].classes else {})
         row[r.names[i]] = values
@@ -43,7 +54,23 @@ def _some(r: Run, split: data.Split) -> data.Split:
     """At most `eval.samples` examples, always the same, without regard to their order."""
     n = len(split.images)
     rows = data.stream_indices(n, min(n, r.config.eval.samples), 0, 0, 0)
-    return data.Split(split.images[rows], split.labels[rows])
+    return split.take(rows)
+
+
+def _unsupervised(r: Run, s: TrainState, task: data.Task) -> dict[str, float]:
+    """How well the codes of a task tell its true classes, which training did not have."""
+    train, test = (split.take(split.truth >= 0) for split in (task.train, task.test))
+    if not len(train.images) or not len(test.images):
+        return {}
+    train = _some(r, train)
+    size = r.config.log.eval_batch
+    (z, _), (z_test, u) = (evaluation.inferred(r.nets, s, split, size) for split in (train, test))
+    values = {}
+    if r.nets.class_model is not None:
+        values["clustering_accuracy"] = clustering.accuracy(u, test.truth)
+    if r.strategy.autoencodes:
+        values["linear_probe"] = clustering.linear_probe(z, train.truth, z_test, test.truth)
+    return values
 
 
 def _generation(r: Run, s: TrainState, index: int, workdir: str) -> dict[str, float]:
@@ -104,7 +131,7 @@ def grids(r: Run, s: TrainState, index: int) -> dict[str, np.ndarray]:
     """Pictures of one task: real, generated and, where there is an autoencoder, reconstructed."""
     task = r.tasks[index]
     real, reconstructed = evaluation.reconstruction_grids(r.nets, s, r.class_mask, task, GRID_ROWS)
-    generated = evaluation.generated_grid(r.nets, s, r.eval_key, index, task, GRID_ROWS)
+    generated = evaluation.generated_grid(r.nets, s, r.eval_key, r.class_mask, index, GRID_ROWS)
     pictures = {"real": real, "generated": generated}
     pictures |= {"reconstructed": reconstructed} if r.strategy.autoencodes else {}
     return {kind: report.grid(images) for kind, images in pictures.items()}

@@ -137,11 +137,14 @@ def _columns(runs: list[dict]) -> dict[str, np.ndarray]:
 
 def _scalars(result: dict) -> dict[str, float]:
     columns = {}
-    if "accuracy" in result:
-        last = zip(result["tasks"], result["accuracy"][-1], strict=True)
-        columns |= {f"accuracy {task}": value for task, value in last if value is not None}
+    for name in ("accuracy", "clustering_accuracy"):
+        last = zip(result["tasks"], result[name][-1] if name in result else (), strict=False)
+        shown = name.replace("_", " ")
+        columns |= {f"{shown} {task}": value for task, value in last if value is not None}
     for name in ("average_accuracy", "forgetting", "backward_transfer"):
         columns |= {name.replace("_", " "): result[name]} if name in result else {}
+    probes = zip(result["tasks"], result.get("linear_probe", ()), strict=False)
+    columns |= {f"linear probe {task}": value for task, value in probes if value is not None}
     for task, values in result.get("reconstruction", {}).items():
         columns[f"PSNR {task}"] = values["psnr"]
     for task, values in result.get("generation", {}).items():

@@ -38,6 +38,7 @@ POSITIVE = (
 NOT_NEGATIVE = (
     "seed",
     "max_tasks",
+    "num_classes",
     "steps_per_call",
     "steps_per_task",
     "epochs_per_task",
@@ -50,6 +51,7 @@ NOT_NEGATIVE = (
     "loss.beta",
     "loss.beta_u",
     "loss.beta_d",
+    "loss.balance",
     "loss.class_noise",
 )
 BELOW_ONE = (
@@ -114,6 +116,12 @@ def check(config: ml_collections.ConfigDict) -> None:
         "max_tasks",
         config.max_tasks,
         f"0 or at least {named}, the number of tasks",
+    )
+    _require(
+        config.labels == "none" or not config.num_classes,
+        "num_classes",
+        config.num_classes,
+        "0 unless labels is none",
     )
     _require(config.eval.samples > NEIGHBOURS, "eval.samples", config.eval.samples, "at least 4")
     if config.eval.inception_weights:

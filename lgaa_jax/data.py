@@ -36,7 +36,12 @@ class Split:
     """Images with their labels."""
 
     images: np.ndarray  # uint8 [n, H, W, C]
-    labels: np.ndarray  # int32 [n], -1 where there is none
+    labels: np.ndarray  # int32 [n], what training may know; -1 where there is none
+    truth: np.ndarray  # int32 [n], the source's own labels, read by evaluation alone
+
+    def take(self, rows: np.ndarray) -> "Split":
+        """The examples at `rows`, an index or a mask."""
+        return Split(self.images[rows], self.labels[rows], self.truth[rows])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,7 +179,7 @@ def _gather(n: int, rows: Iterable[tuple], labelled: bool, form: Form) -> Split:
 def _shared(images: np.ndarray, labels: np.ndarray) -> Split:
     """A Split that no task that shares it can change."""
     images.flags.writeable = labels.flags.writeable = False
-    return Split(images, labels)
+    return Split(images, labels, truth=labels)
 
 
 def _task(
@@ -184,12 +189,13 @@ def _task(
     train, test = (_take(split, spec) for split in splits)
     if not share:
         train, test = (
-            Split(split.images, np.full_like(split.labels, -1)) for split in (train, test)
+            dataclasses.replace(split, labels=np.full_like(split.labels, -1))
+            for split in (train, test)
         )
     elif share < 1:
         # A checksum, because Python's hash of a string differs between processes.
         rng = np.random.default_rng((seed, zlib.crc32(spec.base.encode())))
-        train = Split(train.images, _keep_share(train.labels, share, rng))
+        train = dataclasses.replace(train, labels=_keep_share(train.labels, share, rng))
     classes = tuple(int(c) for c in np.unique(train.labels) if c >= 0)
     return Task(spec.name, train, test, classes, num_classes if classes else 0, spec.base)
 
@@ -202,8 +208,7 @@ def _take(split: Split, spec: TaskSpec) -> Split:
             raise UserError(
                 f"task {spec.name!r} has no example of class {absent[0]}; leave it out."
             )
-        rows = np.isin(split.labels, spec.classes)
-        split = Split(split.images[rows], split.labels[rows])
+        split = split.take(np.isin(split.labels, spec.classes))
     return split
 
 

@@ -13,6 +13,15 @@ from lgaa_jax.models import Nets
 from lgaa_jax.state import TrainState
 
 
+def infer(nets: Nets, state: TrainState, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean of q(z|x) [B, Z] and argmax of q(u|x) [B] (-1 when U = 0). x: [B, H, W, C]."""
+    z, _ = nets.apply("encoder", state.params, x)
+    u = jnp.full(len(x), -1, jnp.int32)
+    if nets.class_model is not None:
+        u = jnp.argmax(nets.apply("class", state.params, x), axis=-1).astype(jnp.int32)
+    return z, u
+
+
 def reconstruct(
     nets: Nets, state: TrainState, x: jax.Array, class_mask: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -21,12 +30,8 @@ def reconstruct(
     The class code is 0 where that d is a task without classes. x: [B, H, W, C] in [-1, 1];
     class_mask: [N, U] -> reconstruction [B, H, W, C], class [B] (-1 when U = 0), task [B].
     """
-    z, _ = nets.apply("encoder", state.params, x)
+    z, u = infer(nets, state, x)
     d = jnp.argmax(nets.apply("domain", state.params, z), axis=-1)
-    u = jnp.full(d.shape, -1, jnp.int32)
-    if nets.class_model is not None:
-        logits = nets.apply("class", state.params, x)
-        u = jnp.argmax(logits, axis=-1).astype(jnp.int32)
     given = jnp.where(replay.has_classes(class_mask, d), u, -1)
     return replay.generate(nets, state.drawing_generator, z, given, d), u, d
 
@@ -76,15 +81,24 @@ def evaluate(batch_sums: Callable, state: TrainState, domains, split: Split, siz
     return accuracy | mean if (split.labels >= 0).all() else mean
 
 
-def generated_grid(
-    nets: Nets, state: TrainState, key, index: int, task: Task, rows: int
-) -> np.ndarray:
-    """Samples of one task, a column per class (or ten columns without classes).
+def inferred(nets: Nets, state: TrainState, split: Split, size: int) -> tuple[np.ndarray, ...]:
+    """`infer` for all images of a split, in batches of `size`: [n, Z] and [n], on the host."""
+    parts = []
+    for x, _, mask in padded(split, size):
+        z, u = jax.device_get(_infer(nets, state, x))
+        parts.append((z[mask], u[mask]))
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
-    Returns [rows, columns, H, W, C] uint8. The codes are those of `replay.draw_codes`, from the
-    same normal numbers whenever `key` is the same.
+
+def generated_grid(
+    nets: Nets, state: TrainState, key, class_mask, index: int, rows: int
+) -> np.ndarray:
+    """Samples of the task `index`, a column per class that it has (or ten columns without).
+
+    class_mask: [N, U]. Returns [rows, columns, H, W, C] uint8. The codes are those of
+    `replay.draw_codes`, from the same normal numbers whenever `key` is the same.
     """
-    classes = np.array(task.classes or [-1] * 10, np.int32)
+    classes = np.array([*np.flatnonzero(class_mask[index])] or [-1] * 10, np.int32)
     n = rows * len(classes)
     u, d = np.tile(classes, rows), np.full(n, index, np.int32)
     key = jax.random.fold_in(key, index)
@@ -109,6 +123,11 @@ def reconstruction_grids(nets: Nets, state: TrainState, class_mask, task: Task, 
 
 
 _generate = jax.jit(replay.generate, static_argnums=0)
+
+
+@jax.jit(static_argnums=0)
+def _infer(nets: Nets, state: TrainState, images: jax.Array):
+    return infer(nets, state, to_unit(images))
 
 
 @jax.jit(static_argnums=0)

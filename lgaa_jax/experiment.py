@@ -56,7 +56,7 @@ def build(config: ml_collections.ConfigDict) -> Run:
     configuration.check(config)
     strategy = STRATEGIES[config.strategy]
     tasks = data.load(config)
-    num_classes = max(task.num_classes for task in tasks)
+    num_classes = config.num_classes or max(task.num_classes for task in tasks)
     nets = models.build(config, num_classes, config.max_tasks or len(tasks))
     init_key, train_key, eval_key, pool_key = jax.random.split(jax.random.key(config.seed), 4)
     drawing = replay.drawing(config, class_mask(tasks, num_classes, nets.num_tasks))

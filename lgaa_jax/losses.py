@@ -51,6 +51,12 @@ def kl_uniform(logits: jax.Array) -> jax.Array:
     return jnp.sum(jnp.exp(log_q) * log_q, axis=-1) + jnp.log(float(logits.shape[-1]))
 
 
+def mean_logits(logits: jax.Array, rows: jax.Array) -> jax.Array:
+    """Logits of the mean of softmax(logits) over some rows. [B, K], [B] bool -> [K]."""
+    log_q = jax.nn.log_softmax(logits)
+    return jax.nn.logsumexp(log_q, axis=0, where=rows[:, None])
+
+
 def cross_entropy(logits: jax.Array, target: jax.Array) -> jax.Array:
     """-log softmax(logits)[target] in nats; a negative target (no label) gives 0.
 

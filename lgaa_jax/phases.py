@@ -24,8 +24,10 @@ class Hyper:
     beta: float
     beta_u: float
     beta_d: float
+    balance: float
     temperature: float
     joint_inference: bool
+    infers_classes: bool  # whether q(u|x) has to find the classes, without a label to go by
     class_noise: float
     n_critic: int
     ema_decay: float
@@ -42,6 +44,7 @@ def hyper(config: ml_collections.ConfigDict, replay_rows: int) -> Hyper:
     strategy = STRATEGIES[config.strategy]
     return Hyper(
         **config.loss,
+        infers_classes=config.num_classes > 0,
         ema_decay=config.ema_decay,
         code_decay=config.code_decay,
         soft_labels=config.replay.label == "soft" and replay_rows > 0,
@@ -59,8 +62,8 @@ def trained_networks(nets: Nets, hp: Hyper) -> dict[str, tuple[str, ...]]:
     if hp.adversarial:
         phases |= {"critic": ("critic",), "generator": ("generator",)}
     if hp.autoencodes:
-        autoencoded = ("encoder", "generator") + (inferred if hp.joint_inference else ())
-        phases["autoencoder"] = autoencoded
+        found = inferred if hp.joint_inference else ("class",) if hp.infers_classes else ()
+        phases["autoencoder"] = ("encoder", "generator", *found)
     return phases
 
 
@@ -125,6 +128,10 @@ class Phases:
         mean, std = self.nets.apply("encoder", params, x)
         return mean + std * jax.random.normal(key, mean.shape), mean, std
 
+    def classes(self, params: dict, x: jax.Array) -> jax.Array:
+        """The most probable class of each image: [B] int32."""
+        return jnp.argmax(self.nets.apply("class", params, x), axis=-1).astype(jnp.int32)
+
     def autoencoder(
         self, state: TrainState, key, x, classed
     ) -> tuple[TrainState, Metrics, jax.Array]:
@@ -148,7 +155,7 @@ class Phases:
                 logits_u = self.nets.apply("class", params, x)
                 u = losses.gumbel_softmax(key_u, logits_u, hp.temperature)
                 u = jnp.where(classed[:, None], u, 0.0)
-                if hp.joint_inference:
+                if hp.joint_inference or hp.infers_classes:
                     kl["u"] = jnp.where(classed, losses.kl_uniform(logits_u), 0.0)
                     weight["u"] = hp.beta_u
             x_rec = self.nets.apply("generator", params, z, u, d)
@@ -160,14 +167,17 @@ class Phases:
         grads, (metrics, z) = jax.grad(objective, has_aux=True)(self._own(state, "autoencoder"))
         return self._descend(state, "autoencoder", grads), metrics, z
 
-    def inference(self, state: TrainState, key, x, u, d, z, soft) -> tuple[TrainState, Metrics]:
-        """Phase 4: CE(q(u|x), u) over the rows that carry a label, plus CE(q(d|z~), d).
+    def inference(
+        self, state: TrainState, key, x, u, d, z, soft, fake=None
+    ) -> tuple[TrainState, Metrics]:
+        """Phase 4: the terms of q(u|x), see `_class_terms`, plus CE(q(d|z~), d).
 
-        A row that has a soft label is held to that instead of u. The class model sees x with
-        noise.
+        The class model sees x with noise. fake: images drawn of G and the classes that were asked
+        for; they tell q(u|x) what a class is where no label does.
         """
-        labelled = jnp.maximum(jnp.sum(u >= 0), 1).astype(jnp.float32)
         key_noise, key = jax.random.split(key)
+        if fake is not None:
+            x = jnp.concatenate([x, fake[0]])
         if self.hp.class_noise:
             x += self.hp.class_noise * jax.random.normal(key_noise, x.shape)
 
@@ -176,13 +186,33 @@ class Phases:
             metrics = {"loss/domain": loss}
             if self.nets.class_model is not None:
                 logits = self.nets.apply("class", own, x, train=True, rngs={"dropout": key})
-                error = losses.cross_entropy(logits, u)
-                if self.hp.soft_labels:
-                    distilled = losses.distillation(logits, soft, self.hp.soft_temperature)
-                    error = jnp.where(jnp.sum(soft, axis=-1) > 0, distilled, error)
-                metrics["loss/class"] = jnp.sum(error) / labelled
-                loss += metrics["loss/class"]
+                terms, loss_u = self._class_terms(logits, u, soft, fake)
+                metrics |= terms
+                loss += loss_u
             return loss, metrics
 
         grads, metrics = jax.grad(objective, has_aux=True)(self._own(state, "inference"))
         return self._descend(state, "inference", grads), metrics
+
+    def _class_terms(self, logits, u, soft, fake) -> tuple[Metrics, jax.Array]:
+        """CE(q(u|x), u) over the rows that carry a label, and what makes up for labels; their sum.
+
+        A row that has a soft label is held to that instead of u. Where classes are to be found,
+        balance * KL(mean of q(u|x) over the rows without a label to uniform) is added and, with a
+        fake batch, lambda_info * CE(q(u|G), u). logits: of the batch, then of the fake one.
+        """
+        logits, of_fake = logits[: len(u)], logits[len(u) :]
+        error = losses.cross_entropy(logits, u)
+        if self.hp.soft_labels:
+            distilled = losses.distillation(logits, soft, self.hp.soft_temperature)
+            error = jnp.where(jnp.sum(soft, axis=-1) > 0, distilled, error)
+        labelled = jnp.maximum(jnp.sum(u >= 0), 1).astype(jnp.float32)
+        terms = {"loss/class": jnp.sum(error) / labelled}
+        loss = terms["loss/class"]
+        if self.hp.infers_classes:
+            terms["kl/balance"] = losses.kl_uniform(losses.mean_logits(logits, u < 0))
+            loss += self.hp.balance * terms["kl/balance"]
+        if fake is not None:
+            terms["loss/asked"] = jnp.mean(losses.cross_entropy(of_fake, fake[1]))
+            loss += self.hp.info * terms["loss/asked"]
+        return terms, loss

@@ -34,9 +34,9 @@ class Done:
         return cls(tuple(obj["rows"]), obj["step"], obj["seconds"])
 
 
-def accuracy_matrix(rows: tuple[Row, ...], names: list[str]) -> list[list[float | None]]:
-    """R[t][i], test accuracy on task i after task t; None where not learned yet or unlabelled."""
-    matrix = [[row.get(name, {}).get("accuracy") for name in names] for row in rows]
+def matrix(rows: tuple[Row, ...], names: list[str], metric: str) -> list[list[float | None]]:
+    """R[t][i], the metric of task i after task t; None where not learned yet or not measured."""
+    matrix = [[row.get(name, {}).get(metric) for name in names] for row in rows]
     return matrix + [[None] * len(names) for _ in range(len(names) - len(rows))]
 
 
@@ -52,15 +52,19 @@ def summary(names: list[str], strategy: str, seed: int, done: Done) -> dict:
         "finished": len(done.rows) == len(names),
     }
     if any("accuracy" in values for values in last.values()):
-        matrix = accuracy_matrix(done.rows, names)
-        trained = matrix[: len(done.rows)]
+        accuracy = matrix(done.rows, names, "accuracy")
+        trained = accuracy[: len(done.rows)]
         computed = {
             "average_accuracy": metrics.average_accuracy(trained),
             "forgetting": metrics.forgetting(trained),
             "backward_transfer": metrics.backward_transfer(trained),
         }
-        result["accuracy"] = matrix
+        result["accuracy"] = accuracy
         result |= {name: value for name, value in computed.items() if value is not None}
+    if any("clustering_accuracy" in values for values in last.values()):
+        result["clustering_accuracy"] = matrix(done.rows, names, "clustering_accuracy")
+    if any("linear_probe" in values for values in last.values()):
+        result["linear_probe"] = [last[n].get("linear_probe") for n in names if n in last]
     if last:
         result["domain_accuracy"] = [last[n]["domain_accuracy"] for n in names if n in last]
     groups = {

@@ -146,7 +146,10 @@ def make_train_step(
             metrics |= autoencoder_metrics
         else:
             z, _, _ = phase.code(state.params, key_autoencoder, x)
-        state, inference_metrics = phase.inference(state, key_inference, x, u, d, z, soft)
+        asked = (fake, u_fake) if hp.infers_classes and hp.adversarial else None
+        state, inference_metrics = phase.inference(state, key_inference, x, u, d, z, soft, asked)
+        if hp.infers_classes:
+            u = jnp.where(u >= 0, u, phase.classes(state.params, x))
         codes = update_codes(state.codes, z, u, d, classed, hp.code_decay)
         state = state.replace(codes=codes)
         state = update_ema(state, hp.ema_decay)

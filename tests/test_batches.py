@@ -21,7 +21,8 @@ def make_task(index, n):
     """Image r of task i is filled with the value 50 i + r."""
     values = (50 * index + np.arange(n)).astype(np.uint8)
     images = np.broadcast_to(values[:, None, None, None], (n, 16, 16, 1))
-    split = Split(images, (np.arange(n) % LABELS).astype(np.int32))
+    labels = (np.arange(n) % LABELS).astype(np.int32)
+    split = Split(images, labels, labels)
     return Task(f"task{index}", split, split, tuple(range(LABELS)), LABELS, f"task{index}")
 
 

@@ -1,5 +1,7 @@
 """The classifiers that judge images: what they learn, that they repeat, and their cache."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from conftest import assert_equal
@@ -17,7 +19,7 @@ def bars(n):
     images = RNG.integers(0, 60, (n, 16, 16, 1), np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[5 * label : 5 * label + 3] = 255
-    return data.Split(images, labels)
+    return data.Split(images, labels, labels)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def test_it_is_trained_once_for_its_data_and_steps(trained, train_set, monkeypat
     monkeypatch.setattr(classifier, "train", lambda *args, **kwargs: pytest.fail("trained again"))
     again = classifier.reference(MODEL, train_set, 30, folder)
     assert_equal(again.params, reference.params)
-    other = data.Split(train_set.images[::-1], train_set.labels)
+    other = dataclasses.replace(train_set, images=train_set.images[::-1])
     for arguments in ((MODEL, other, 30), (MODEL, train_set, 31)):
         with pytest.raises(pytest.fail.Exception, match="trained again"):
             classifier.reference(*arguments, folder)

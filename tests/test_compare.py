@@ -137,6 +137,8 @@ def test_results_without_labels_have_no_accuracy_columns(tmp_path):
         "finished": True,
         "seconds": 30,
         "reconstruction": {"a": {"psnr": 20.0}},
+        "clustering_accuracy": [[0.75]],
+        "linear_probe": [0.875],
     }
     report.write_json(tmp_path / "lgaa-0/results.json", results)
     config = small_config(tasks="digits")
@@ -146,6 +148,8 @@ def test_results_without_labels_have_no_accuracy_columns(tmp_path):
         "|  | lgaa |",
         "| --- | --- |",
         "| runs | 1 |",
+        "| clustering accuracy a | 0.750 |",
+        "| linear probe a | 0.875 |",
         "| PSNR a | 20.0 |",
         "| minutes | 0.500 |",
     ]

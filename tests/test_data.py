@@ -156,6 +156,7 @@ def test_a_fraction_of_the_labels_is_kept_per_class():
     counts = np.bincount(full.train.labels)
     np.testing.assert_array_equal(np.bincount(part.train.labels[kept]), np.round(counts * 0.1))
     np.testing.assert_array_equal(part.test.labels, full.test.labels)
+    np.testing.assert_array_equal(part.train.truth, full.train.labels)
     assert part.classes == full.classes
     assert part.num_classes == 10
 
@@ -186,6 +187,9 @@ def test_without_labels_there_are_no_classes():
     assert task.num_classes == 0
     assert (task.train.labels == -1).all()
     assert (task.test.labels == -1).all()
+    labelled = data.load(_config("digits[0-4]"))[0]
+    for split, known in ((task.train, labelled.train), (task.test, labelled.test)):
+        np.testing.assert_array_equal(split.truth, known.labels)  # for evaluation
     assert len(task.train.images) < 700  # the classes are still chosen by label
 
 

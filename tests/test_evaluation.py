@@ -9,10 +9,10 @@ from lgaa_jax import evaluation
 from lgaa_jax.data import Split, Task, to_unit
 
 RNG = np.random.default_rng(0)
-SPLIT = Split(
-    RNG.integers(0, 256, (11, 16, 16, 1), np.uint8),
-    RNG.integers(0, NUM_CLASSES, 11).astype(np.int32),
-)
+IMAGES = RNG.integers(0, 256, (11, 16, 16, 1), np.uint8)
+LABELS = RNG.integers(0, NUM_CLASSES, 11).astype(np.int32)
+SPLIT = Split(IMAGES, LABELS, LABELS)
+UNLABELLED = Split(IMAGES, np.full(11, -1, np.int32), LABELS)
 TASK = Task("toy", SPLIT, SPLIT, (0, 1, 3), NUM_CLASSES, "toy")
 DOMAINS = np.arange(NUM_TASKS) == 1  # the images are of task 1
 
@@ -79,9 +79,17 @@ def test_padding_masks_what_it_adds():
 
 
 def test_an_unlabelled_set_has_no_accuracy(s, batch_sums):
-    unlabelled = Split(SPLIT.images, np.full(11, -1, np.int32))
-    got = evaluation.evaluate(batch_sums, s, DOMAINS, unlabelled, 4)
+    got = evaluation.evaluate(batch_sums, s, DOMAINS, UNLABELLED, 4)
     assert set(got) == {"domain_accuracy", "mse", "psnr", "ssim"}
+
+
+@pytest.mark.parametrize("size", [4, 32])
+def test_what_is_inferred_of_a_set_is_what_each_image_gives(system, s, size):
+    z, u = evaluation.inferred(system.nets, s, SPLIT, size)
+    mean, _ = system.nets.apply("encoder", s.params, to_unit(SPLIT.images))
+    logits = system.nets.apply("class", s.params, to_unit(SPLIT.images))
+    np.testing.assert_allclose(z, mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(u, logits.argmax(-1))
 
 
 def test_ssim_of_equal_images_is_one_and_psnr_follows_its_definition():
@@ -95,15 +103,15 @@ def test_ssim_of_equal_images_is_one_and_psnr_follows_its_definition():
 
 
 def test_grids_have_a_column_per_class_and_are_repeatable(system, s, key):
-    grids = [evaluation.generated_grid(system.nets, s, key, 1, TASK, 2) for _ in range(2)]
+    mask = np.array([[1, 1, 1, 1], [1, 1, 0, 1], [0, 0, 0, 0]], bool)
+    grids = [evaluation.generated_grid(system.nets, s, key, mask, 1, 2) for _ in range(2)]
     assert_equal(*grids)
     assert (grids[0].shape, grids[0].dtype) == ((2, 3, 16, 16, 1), np.uint8)
-    mask = system.drawing.class_mask
+    without = evaluation.generated_grid(system.nets, s, key, mask, 2, 2)
+    assert without.shape == (2, 10, 16, 16, 1)
     real, reconstructed = evaluation.reconstruction_grids(system.nets, s, mask, TASK, 2)
     assert real.shape == reconstructed.shape == (2, 3, 16, 16, 1)
     assert any((real[0, 0] == image).all() for image in SPLIT.images[SPLIT.labels == 0])
-    unlabelled = Task("toy", SPLIT, Split(SPLIT.images, np.full(11, -1, np.int32)), (), 0, "toy")
-    assert evaluation.reconstruction_grids(system.nets, s, mask, unlabelled, 2)[0].shape[:2] == (
-        2,
-        10,
-    )
+    unlabelled = Task("toy", UNLABELLED, UNLABELLED, (), 0, "toy")
+    columns = evaluation.reconstruction_grids(system.nets, s, mask, unlabelled, 2)[0].shape[1]
+    assert columns == 10

@@ -44,6 +44,7 @@ def test_the_package_keeps_to_its_layers(module):
     assert "train" not in own
     assert "configs" not in roots
     if module in (
+        "clustering",
         "losses",
         "metrics",
         "ops",

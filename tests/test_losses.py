@@ -41,6 +41,20 @@ def test_kl_uniform_lies_between_zero_and_log_k():
     np.testing.assert_allclose(losses.kl_uniform(certain), [np.log(10)], rtol=1e-6)
 
 
+def test_mean_logits_are_those_of_the_mean_distribution_of_some_rows():
+    rows = np.array([True, False, True, True])
+    mean = softmax(LOGITS)[rows].mean(0)
+    np.testing.assert_allclose(softmax(losses.mean_logits(LOGITS, rows)), mean, rtol=1e-5)
+    # Certain rows that agree are as far from balance as can be, and their gradient is finite.
+    certain = 1e4 * jnp.tile(jax.nn.one_hot(jnp.array([3]), 5), (4, 1))
+
+    def balance(logits):
+        return losses.kl_uniform(losses.mean_logits(logits, rows))
+
+    np.testing.assert_allclose(balance(certain), np.log(5), rtol=1e-6)
+    assert np.isfinite(jax.grad(balance)(certain)).all()
+
+
 def test_cross_entropy_agrees_with_numpy_and_skips_rows_without_a_label():
     target = np.array([0, 4, -1, 2], np.int32)
     expected = -np.log(softmax(LOGITS))[np.arange(4), target] * (target >= 0)

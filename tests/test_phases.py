@@ -236,6 +236,43 @@ def test_inference_objective_against_its_formula(system, inputs, key):
     np.testing.assert_allclose(metrics["loss/domain"], expected, rtol=1e-5)
 
 
+def test_without_labels_the_class_model_learns_what_was_asked_of_the_generator(system, inputs, key):
+    """Half of the rows are replay, with labels; the others have to be spread over the classes."""
+    hyper = {"infers_classes": True, "balance": 2.0, "info": 3.0, "class_noise": 0.0}
+    phase, s, _ = linear_inference(system, **hyper)
+    i, u = inputs, inputs.u.at[:4].set(-1)
+    fake, asked = -i.x, (i.u + 1) % NUM_CLASSES
+    after, metrics = phase.inference(s, key, i.x, u, i.d, i.z, i.soft, (fake, asked))
+
+    def softmax(images):
+        e = np.exp(np.float64(images).reshape(ROWS, -1) @ np.float64(s.params["class"]))
+        return e / e.sum(-1, keepdims=True)
+
+    mean = softmax(i.x)[:4].mean(0)
+    balance = (mean * np.log(mean * NUM_CLASSES)).sum()
+    np.testing.assert_allclose(metrics["kl/balance"], balance, rtol=1e-4)
+    error = -np.log(softmax(fake))[np.arange(ROWS), asked].mean()
+    np.testing.assert_allclose(metrics["loss/asked"], error, rtol=1e-5)
+
+    def objective(weights):
+        def log_q(images):
+            return jax.nn.log_softmax(images.reshape(len(images), -1) @ weights)
+
+        mean = jnp.exp(log_q(i.x[:4])).mean(0)
+        loss = 2.0 * jnp.sum(mean * jnp.log(mean * NUM_CLASSES))
+        loss -= 3.0 * jnp.mean(log_q(fake)[jnp.arange(ROWS), asked])
+        return loss - jnp.mean(log_q(i.x[4:])[jnp.arange(4), u[4:]])
+
+    descended = s.params["class"] - jax.grad(objective)(s.params["class"])  # at a rate of 1
+    np.testing.assert_allclose(after.params["class"], descended, rtol=1e-3, atol=1e-5)
+
+
+def test_without_labels_phase_3_trains_the_class_model_but_not_the_domain_model(system):
+    hp = dataclasses.replace(system.hp, infers_classes=True)
+    trained = phases.trained_networks(system.nets, hp)["autoencoder"]
+    assert set(trained) == {"encoder", "generator", "class"}
+
+
 def test_the_class_model_learns_from_images_with_noise(system, inputs, key):
     i = inputs
     for deviation in (0.0, 0.3):

@@ -1,5 +1,6 @@
 """Whole runs at test size: stopping and resuming, what is written, evaluation, and refusals."""
 
+import dataclasses
 import json
 
 import jax
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import assert_equal, small_config
 
-from lgaa_jax import embedded, report, tasks, train
+from lgaa_jax import assessment, data, embedded, report, tasks, train
 from lgaa_jax.errors import UserError
 
 STEPS = 10  # two tasks of five; a checkpoint every four steps and at each task's end
@@ -95,6 +96,7 @@ def test_a_run_writes_what_the_design_lists(whole):
     (first, unlearned), last = results["accuracy"]
     assert unlearned is None
     assert results["average_accuracy"] == pytest.approx(np.mean(last))
+    assert {"clustering_accuracy", "linear_probe"}.isdisjoint(results)
     assert results["forgetting"] == pytest.approx(first - last[0])
     assert len(results["domain_accuracy"]) == 2
     assert set(results["reconstruction"]["letters"]) == {"mse", "psnr", "ssim"}
@@ -195,13 +197,46 @@ def test_the_baselines_run_in_the_same_harness(tmp_path, strategy):
     assert ("reconstruction" in results) == bool(reconstructed) == autoencodes
 
 
+ACCURACY = {"accuracy", "average_accuracy", "forgetting", "backward_transfer"}
+
+
 @pytest.mark.slow
 def test_without_labels_there_is_no_accuracy(tmp_path):
     train.run(small_config(labels="none", steps_per_task=2), tmp_path)
     results = read(tmp_path / "results.json")
-    absent = {"accuracy", "average_accuracy", "forgetting", "backward_transfer"}
-    assert absent.isdisjoint(results)
-    assert len(results["domain_accuracy"]) == 2
+    assert (ACCURACY | {"clustering_accuracy", "risk"}).isdisjoint(results)
+    assert len(results["domain_accuracy"]) == len(results["linear_probe"]) == 2
+
+
+def test_without_labels_classes_are_found_and_the_true_ones_are_for_evaluation_only(
+    tmp_path, monkeypatch
+):
+    config = small_config(labels="none", num_classes=3, steps_per_task=2)
+    s = train.run(config, tmp_path / "run")
+    results = read(tmp_path / "run/results.json")
+    (first, unlearned), last = results["clustering_accuracy"]
+    assert unlearned is None
+    assert all(1 / 10 <= value <= 1 for value in (first, *last, *results["linear_probe"]))
+    assert len(results["linear_probe"]) == 2
+    assert ACCURACY.isdisjoint(results)
+    # The moments of codes move for the classes that were inferred.
+    moved = np.abs(s.codes["mean"]).sum(-1) > 0
+    assert moved.any(axis=1).all()
+
+    def without_truth(config):
+        for task in load(config):
+            train_set, test_set = (
+                dataclasses.replace(split, truth=np.full_like(split.truth, -1))
+                for split in (task.train, task.test)
+            )
+            yield dataclasses.replace(task, train=train_set, test=test_set)
+
+    load = data.load
+    monkeypatch.setattr(data, "load", lambda config: tuple(without_truth(config)))
+    monkeypatch.setattr(assessment, "grids", lambda *args: {})
+    assert_equal(s, train.run(config, tmp_path / "without"))
+    without = read(tmp_path / "without/results.json")
+    assert {"clustering_accuracy", "linear_probe"}.isdisjoint(without)
 
 
 @pytest.mark.slow
