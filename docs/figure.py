@@ -10,7 +10,8 @@ import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
 KINDS = ("real", "reconstructed", "generated")
-CAPTION, MARGIN, LINE = 30, 12, 34  # pixels; LINE: height of a row of 32-pixel cells
+CAPTION, MARGIN = 30, 12  # pixels
+GRID_ROWS, GAP = 8, 2  # rows of a grid, and pixels between them
 
 
 def caption_font() -> ImageFont.FreeTypeFont:
@@ -24,19 +25,20 @@ def figure(run: pathlib.Path, rows: int) -> Image.Image:
     """A row of pictures per task, a column per kind; `rows` lines of each grid."""
     folder = sorted(run.glob("images/*_after_*"), key=lambda p: int(p.name.split("_")[0]))[-1]
     tasks = [path.name.removesuffix("_real.png") for path in sorted(folder.glob("*_real.png"))]
-    grids = {(t, k): Image.open(folder / f"{t}_{k}.png").convert("L") for t in tasks for k in KINDS}
+    grids = {(t, k): Image.open(folder / f"{t}_{k}.png") for t in tasks for k in KINDS}
+    first = next(iter(grids.values()))
     width = max(grid.width for grid in grids.values())
-    height = rows * LINE + 2
+    height = rows * (first.height - GAP) // GRID_ROWS + GAP
     page = Image.new(
-        "L",
+        first.mode,
         (len(KINDS) * (width + MARGIN) + MARGIN, len(tasks) * (height + CAPTION + MARGIN) + MARGIN),
-        255,
+        "white",
     )
     draw = ImageDraw.Draw(page)
     for y, task in enumerate(tasks):
         for x, kind in enumerate(KINDS):
             left, top = MARGIN + x * (width + MARGIN), MARGIN + y * (height + CAPTION + MARGIN)
-            draw.text((left, top), f"{task}, {kind}", fill=0, font=caption_font())
+            draw.text((left, top), f"{task}, {kind}", fill="black", font=caption_font())
             page.paste(grids[task, kind].crop((0, 0, width, height)), (left, top + CAPTION))
     return page
 

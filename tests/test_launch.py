@@ -53,12 +53,15 @@ def test_a_mistake_ends_in_one_sentence(tmp_path, args, message):
     assert not workdir.exists()
 
 
-@pytest.mark.parametrize("name", ["step", "task", "folder"])
-def test_a_benchmark_starts_from_a_clone_as_its_first_lines_say(name):
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [("step", "--json"), ("task", "--json"), ("folder", "--json"), ("png_folder", "--by")],
+)
+def test_a_benchmark_starts_from_a_clone_as_its_first_lines_say(name, flag):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     command = [sys.executable, f"benchmarks/{name}.py", "--help"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert (done.returncode, "--json" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, flag in done.stdout) == (0, True), done.stderr
 
 
 @pytest.mark.slow
