@@ -1,14 +1,15 @@
 """CelebA, then 3D-Chairs (Ye and Bors 2024): faces, then rendered chairs, without labels.
 
     python -m lgaa_jax.prepare celeb_a
-    python launch.py --config=configs/celeba_chairs.py          # the paper's size; wants a GPU
+    python launch.py --config=configs/celeba_chairs.py          # the paper's networks; wants a GPU
     python launch.py --config=configs/celeba_chairs.py:small    # reduced width, for a CPU
 
 data/chairs must hold the images of 3D-Chairs ("Seeing 3D chairs", Aubry et al. 2014), which TFDS
 does not have, in folders of any names; --config.tasks=celeb_a,folder:PATH takes them from another
-place. The middle 128 and 300 pixels are taken, and brought to 64x64x3. The default has the paper's
-size and, as published, five critic updates a step. `:small` has reduced width, one critic update
-and 3,000 steps a task; `:smoke` is a few steps at 16x16, for tests.
+place. The middle 128 and 300 pixels are taken, as published, and brought to 64x64x3. The default
+has the paper's networks, 20 epochs a task and five critic updates a step (docs/fidelity.md on
+both). `:small` has reduced width, one critic update and 3,000 steps a task; `:smoke` is a few steps
+at 16x16, for tests.
 """
 
 import ml_collections

@@ -141,7 +141,7 @@ def paper(c: ml_collections.ConfigDict, size: int) -> None:
     c.data.update(size=size, channels=3)
     c.steps_per_task = 0
     c.epochs_per_task = 20.0
-    c.loss.n_critic = 5 if size == 64 else 1  # as published
+    c.loss.n_critic = 5 if size == 64 else 1  # as published (docs/fidelity.md)
     c.log.checkpoint_every = 2000
 
 
