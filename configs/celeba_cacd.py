@@ -8,7 +8,8 @@ data/cacd must hold the images of CACD (the cross-age celebrity data set, Chen e
 TFDS does not have; --config.tasks=celeb_a,folder:PATH takes them from another place. The middle 128
 and 250 pixels are taken, as published, and brought to 64x64x3. The default has the paper's
 networks, 20 epochs a task and five critic updates a step (docs/fidelity.md on both). `:small` has
-reduced width, one critic update and 3,000 steps a task; `:smoke` is a few steps at 16x16, for tests.
+reduced width, one critic update and 3,000 steps a task; `:smoke` is a few steps at 16x16, for
+tests.
 """
 
 import ml_collections

@@ -10,7 +10,8 @@ data/cacd and data/chairs must hold the images of CACD (Chen et al. 2014) and of
 al. 2014), as configs/celeba_cacd.py and configs/celeba_chairs.py say; --config.tasks names other
 folders. All is brought to 64x64x3, Omniglot's 105x105 uncropped. The default has the paper's
 networks, 20 epochs a task and five critic updates a step (docs/fidelity.md on both). `:small` has
-reduced width, one critic update and 3,000 steps a task; `:smoke` is a few steps at 16x16, for tests.
+reduced width, one critic update and 3,000 steps a task; `:smoke` is a few steps at 16x16, for
+tests.
 """
 
 import ml_collections

@@ -23,8 +23,9 @@ def caption_font() -> ImageFont.FreeTypeFont:
 
 def figure(run: pathlib.Path, rows: int) -> Image.Image:
     """A row of pictures per task, a column per kind; `rows` lines of each grid."""
-    folder = sorted(run.glob("images/*_after_*"), key=lambda p: int(p.name.split("_")[0]))[-1]
-    tasks = [path.name.removesuffix("_real.png") for path in sorted(folder.glob("*_real.png"))]
+    folders = sorted(run.glob("images/*_after_*"), key=lambda p: int(p.name.split("_")[0]))
+    folder = folders[-1]
+    tasks = [path.name.split("_after_", 1)[1] for path in folders]
     grids = {(t, k): Image.open(folder / f"{t}_{k}.png") for t in tasks for k in KINDS}
     first = next(iter(grids.values()))
     width = max(grid.width for grid in grids.values())

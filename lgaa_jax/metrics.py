@@ -20,11 +20,14 @@ def forgetting(R) -> float | None:
 
     None without an earlier task, where it is not defined. Negative when they got better.
     """
+    of_each = forgetting_by_task(R)
+    return float(np.mean(list(of_each.values()))) if of_each else None
+
+
+def forgetting_by_task(R) -> dict[int, float]:
+    """What `forgetting` is the mean of, by the index of each earlier task that has classes."""
     r = _matrix(R)
-    earlier = _earlier(r)
-    if not earlier.size:
-        return None
-    return float(np.mean(np.nanmax(r[:-1, earlier], axis=0) - r[-1, earlier]))
+    return {int(i): float(np.nanmax(r[:-1, i]) - r[-1, i]) for i in _earlier(r)}
 
 
 def backward_transfer(R) -> float | None:

@@ -58,9 +58,12 @@ def summary(names: list[str], strategy: str, seed: int, done: Done) -> dict:
             "average_accuracy": metrics.average_accuracy(trained),
             "forgetting": metrics.forgetting(trained),
             "backward_transfer": metrics.backward_transfer(trained),
+            "forgetting_by_task": {
+                names[i]: value for i, value in metrics.forgetting_by_task(trained).items()
+            },
         }
         result["accuracy"] = accuracy
-        result |= {name: value for name, value in computed.items() if value is not None}
+        result |= {name: value for name, value in computed.items() if value not in (None, {})}
     if any("clustering_accuracy" in values for values in last.values()):
         result["clustering_accuracy"] = matrix(done.rows, names, "clustering_accuracy")
     if any("linear_probe" in values for values in last.values()):

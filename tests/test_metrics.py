@@ -12,6 +12,7 @@ R = [[0.9, None, None], [0.95, 0.8, None], [0.6, 0.9, 0.75]]
 def test_hand_computed():
     assert metrics.average_accuracy(R) == pytest.approx((0.6 + 0.9 + 0.75) / 3)
     assert metrics.forgetting(R) == pytest.approx((0.35 + -0.1) / 2)
+    assert metrics.forgetting_by_task(R) == pytest.approx({0: 0.35, 1: -0.1})
     assert metrics.backward_transfer(R) == pytest.approx((-0.3 + 0.1) / 2)
 
 
@@ -25,6 +26,7 @@ def test_a_run_under_way_uses_the_last_row_present():
 def test_undefined_after_one_task():
     assert metrics.average_accuracy(R[:1]) == pytest.approx(0.9)
     assert metrics.forgetting(R[:1]) is None
+    assert metrics.forgetting_by_task(R[:1]) == {}
     assert metrics.backward_transfer(R[:1]) is None
 
 
@@ -41,6 +43,7 @@ def test_a_task_without_classes_is_left_out_of_every_mean():
     wider = [[0.9, None, None, None], [0.85, None, None, None], [0.95, None, 0.8, None]]
     assert metrics.average_accuracy(wider) == pytest.approx(0.875)
     assert metrics.forgetting(wider) == pytest.approx(-0.05)
+    assert metrics.forgetting_by_task(wider) == pytest.approx({0: -0.05})
     assert metrics.backward_transfer(wider) == pytest.approx(0.05)
     last = [[0.9, None], [0.6, None]]
     assert metrics.average_accuracy(last) == pytest.approx(0.6)

@@ -98,6 +98,7 @@ def test_a_run_writes_what_the_design_lists(whole):
     assert results["average_accuracy"] == pytest.approx(np.mean(last))
     assert {"clustering_accuracy", "linear_probe"}.isdisjoint(results)
     assert results["forgetting"] == pytest.approx(first - last[0])
+    assert results["forgetting_by_task"] == {"digits": results["forgetting"]}
     assert len(results["domain_accuracy"]) == 2
     assert set(results["reconstruction"]["letters"]) == {"mse", "psnr", "ssim"}
     assert set(results["generation"]["digits"]) == {
@@ -197,7 +198,13 @@ def test_the_baselines_run_in_the_same_harness(tmp_path, strategy):
     assert ("reconstruction" in results) == bool(reconstructed) == autoencodes
 
 
-ACCURACY = {"accuracy", "average_accuracy", "forgetting", "backward_transfer"}
+ACCURACY = {
+    "accuracy",
+    "average_accuracy",
+    "forgetting",
+    "forgetting_by_task",
+    "backward_transfer",
+}
 
 
 @pytest.mark.slow
