@@ -15,8 +15,9 @@ from lgaa_jax.state import TrainState
 from lgaa_jax.strategies import STRATEGIES
 
 # Offsets of the task index in the data order, so that orders differ: of what a pool holds of the
-# earlier tasks, and of which images of a task a buffer keeps.
-POOL, BUFFER = 1 << 20, 1 << 21
+# earlier tasks, of which images of a task a buffer keeps, and of those that carry a label where
+# some do not.
+POOL, BUFFER, LABELLED = 1 << 20, 1 << 21, 1 << 22
 
 
 class Pool(NamedTuple):
@@ -41,6 +42,8 @@ class Source:
         self._config, self._tasks, self._nets = config, tasks, nets
         self._memory = STRATEGIES[config.strategy].memory
         self._drawing, self._pool_key = drawing, pool_key
+        carries = [task.train.labels >= 0 for task in tasks]
+        self._by_label = [(np.flatnonzero(c), np.flatnonzero(~c)) for c in carries]
         if config.batch_size < nets.num_tasks:
             raise UserError(
                 f"batch_size={config.batch_size} cannot hold a row of each of the "
@@ -111,18 +114,36 @@ class Source:
             # All tasks in each batch, in equal shares; the first tasks take the odd rows.
             n = len(sizes)
             counts = [size // n + (i < size % n) for i in range(n)]
-            streams = [(sizes[i], counts[i], i) for i in range(n)]
+            first = np.cumsum([0, *sizes])
+            parts = [first[i] + self._real(i, counts[i], step) for i in range(n)]
         else:
             step -= self.start(task)
-            streams = [(sizes[task], self.real_rows(task), task)]
+            real = self.real_rows(task)
+            parts = [self._real(task, real, step)]
             if n := self._kept(task):
-                streams.append((n, size - self.real_rows(task), task + POOL))
-        first, parts = 0, []
-        for n, count, stream in streams:
-            parts.append(first + data.stream_indices(n, count, seed, stream, step))
-            first += n
+                kept = data.stream_indices(n, size - real, seed, task + POOL, step)
+                parts.append(sizes[task] + kept)
         # Where the pool does not fill the batch, the step overwrites what this repeats.
         return np.resize(np.concatenate(parts), size).astype(np.int32)
+
+    def _real(self, task: int, count: int, step: int) -> np.ndarray:
+        """Which `count` images of a task a step takes: [count].
+
+        Where some carry a label and some do not, `labelled_share` says how many are taken of each.
+        """
+        seed, n = self._config.seed, self._sizes()[task]
+        labelled, others = self._by_label[task]
+        share = self._config.labelled_share
+        if not (share and labelled.size and others.size):
+            return data.stream_indices(n, count, seed, task, step)
+        of_labelled = round(share * count)
+        streams = ((labelled, of_labelled, LABELLED), (others, count - of_labelled, 0))
+        return np.concatenate(
+            [
+                images[data.stream_indices(images.size, k, seed, task + offset, step)]
+                for images, k, offset in streams
+            ]
+        )
 
     def _sizes(self) -> list[int]:
         return [len(task.train.images) for task in self._tasks]

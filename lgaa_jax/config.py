@@ -55,6 +55,7 @@ NOT_NEGATIVE = (
     "loss.class_noise",
 )
 BELOW_ONE = (
+    "labelled_share",
     "ema_decay",
     "code_decay",
     "learning_rate_decay",

@@ -116,6 +116,53 @@ def test_each_real_image_comes_once_an_epoch_and_the_placeholders_are_counted_ou
         assert (b.d == 1).all()
 
 
+def partly_labelled(task):
+    """The task with a label on every fourth of its images."""
+    labels = np.where(np.arange(len(task.train.labels)) % 4 == 0, task.train.labels, -1)
+    return dataclasses.replace(task, train=dataclasses.replace(task.train, labels=labels))
+
+
+@pytest.mark.parametrize("strategy", ["lgaa", "joint", "experience_replay"])
+def test_where_few_images_carry_a_label_they_make_up_their_share_of_the_real_rows(strategy):
+    """Each image with a label comes once in an epoch of those, and so does each without."""
+    source = make_source(
+        tuple(partly_labelled(task) for task in TASKS), strategy=strategy, steps_per_task=100
+    )
+    batch_at = Opened(source, 1)
+    first = 0 if strategy == "joint" else source.start(1)
+    batches = [batch_at(first + step) for step in range(12)]
+    rows = [values(b)[(b.d == 1) & (np.arange(8) < b.n_real)] - 50 for b in batches]
+    seen = np.stack(rows)
+    labelled = seen % 4 == 0
+    assert (labelled.sum(axis=1) == round(0.5 * seen.shape[1])).all()
+    carry = np.arange(13) % 4 == 0
+    for taken, images in (
+        (seen[labelled], np.flatnonzero(carry)),
+        (seen[~labelled], np.flatnonzero(~carry)),
+    ):
+        epochs = len(taken) // len(images)
+        assert epochs
+        once = np.sort(taken[: epochs * len(images)])
+        np.testing.assert_array_equal(once, np.repeat(images, epochs))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_the_share_of_labelled_rows_changes_nothing_where_all_images_or_none_carry_one(share):
+    plain = make_source(steps_per_task=100)
+    none = dataclasses.replace(
+        TASKS[0], train=dataclasses.replace(TASKS[0].train, labels=-np.ones(20, np.int32))
+    )
+    for tasks in (TASKS, (none, *TASKS[1:])):
+        source = make_source(tasks, steps_per_task=100, labelled_share=share)
+        np.testing.assert_array_equal(source.rows(0, 3), plain.rows(0, 3))
+
+
+def test_without_a_share_of_labelled_rows_images_come_as_they_are():
+    tasks = tuple(partly_labelled(task) for task in TASKS)
+    source = make_source(tasks, steps_per_task=100, labelled_share=0.0)
+    np.testing.assert_array_equal(source.rows(0, 3), make_source(steps_per_task=100).rows(0, 3))
+
+
 def test_a_batch_is_a_pure_function_of_seed_task_and_step():
     first, again, other = (Opened(make_source(seed=s), 0) for s in (0, 0, 1))
     for step in (0, 4, 2):  # in any order

@@ -50,6 +50,7 @@ from lgaa_jax.errors import UserError
         ("num_classes", 10, "num_classes=10 cannot be used; it must be 0 unless labels is none"),
         ("loss.balance", -1.0, "loss.balance=-1.0 .* 0 or more"),
         ("ema_decay", 1.0, "ema_decay=1.0"),
+        ("labelled_share", 1.0, "labelled_share=1.0"),
         ("net.dropout", 1.5, "net.dropout=1.5"),
         ("loss.n_critic", 0, "loss.n_critic=0"),
         ("loss.temperature", 0.0, "loss.temperature=0.0"),
