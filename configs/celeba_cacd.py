@@ -5,11 +5,11 @@
     python launch.py --config=configs/celeba_cacd.py:small    # reduced width, for a CPU
 
 data/cacd must hold the images of CACD (the cross-age celebrity data set, Chen et al. 2014), which
-TFDS does not have; --config.tasks=celeb_a,folder:PATH takes them from another place. The middle 128
-and 250 pixels are taken, as published, and brought to 64x64x3. The default has the paper's
-networks, 20 epochs a task and five critic updates a step (docs/fidelity.md on both). `:small` has
-reduced width, one critic update and 3,000 steps a task; `:smoke` is a few steps at 16x16, for
-tests.
+TFDS does not have: the original face images of https://bcsiriuschen.github.io/CARC/, unpacked.
+--config.tasks=celeb_a,folder:PATH takes them from another place. The middle 128 and 250 pixels are
+taken, as published, and brought to 64x64x3. The default has the paper's networks, 20 epochs a task
+and five critic updates a step (docs/fidelity.md on both). `:small` has reduced width, one critic
+update and 3,000 steps a task; `:smoke` is a few steps at 16x16, for tests.
 """
 
 import ml_collections
