@@ -136,7 +136,7 @@ class Source:
         share = self._config.labelled_share
         if not (share and labelled.size and others.size):
             return data.stream_indices(n, count, seed, task, step)
-        of_labelled = round(share * count)
+        of_labelled = math.ceil(share * count)
         streams = ((labelled, of_labelled, LABELLED), (others, count - of_labelled, 0))
         return np.concatenate(
             [
