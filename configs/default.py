@@ -26,8 +26,8 @@ def get_config() -> ml_collections.ConfigDict:
     c.epochs_per_task = 0.0  # passes over the task's real images; read when steps_per_task is 0
     c.steps_per_call = 0  # steps in one call of the program; 0: log.every, on a CPU 1
     c.labels = "all"  # all | a fraction in (0, 1), say 0.1 | none
-    # Where labels are a share: the part of a batch's real images that carry one, rounded
-    # up; 0: as they come.
+    # Where labels are a share: the part of a batch's real images that carry one, rounded up; 0: as
+    # they come, each image once an epoch.
     c.labelled_share = 0.5
     # U where labels are none: classes that q(u|x) is to find; 0: no class code.
     c.num_classes = 0
