@@ -7,8 +7,8 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from lgaa_jax.cache import user_cache
 from lgaa_jax.errors import UserError
+from lgaa_jax.files import user_cache
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Where the run writes; default runs/<config name>.")
@@ -77,7 +77,7 @@ def keep_compiled() -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Checks the flags and calls `train.run` or `train.evaluate`."""
+    """Checks the flags and calls `driver.run` or `driver.evaluate`."""
     if len(argv) > 1:
         sys.exit(f"launch.py: {argv[1]!r} is not a flag; write --name=value.")
     for name, mode in ONLY_WITH.items():
@@ -89,20 +89,20 @@ def main(argv: list[str]) -> None:
             compare(workdir)
             return
         # JAX, Flax and Orbax take seconds to import: a mistake in the flags is told before that.
-        from lgaa_jax import train
+        from lgaa_jax.run import driver
 
         keep_compiled()
         if MODE.value == "train":
-            train.run(CONFIG.value, workdir)
+            driver.run(CONFIG.value, workdir)
         else:
-            train.evaluate(CONFIG.value, workdir, STEP.value)
+            driver.evaluate(CONFIG.value, workdir, STEP.value)
     except UserError as error:
         sys.exit(f"launch.py: {error}")
 
 
 def compare(workdir: str) -> None:
     """Runs this command for each strategy and seed, and prints the table."""
-    from lgaa_jax import compare
+    from lgaa_jax.run import comparison
 
     config = CONFIG.value
     seeds = [str(config.seed)] if SEEDS.value is None else SEEDS.value
@@ -111,7 +111,7 @@ def compare(workdir: str) -> None:
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
     command = [sys.executable, os.path.abspath(__file__), f"--config={config_path()}"]
     command += [f"--config.{key}={value}" for key, value in overrides.items()]
-    table = compare.run(
+    table = comparison.run(
         config,
         workdir,
         STRATEGIES.value or [config.strategy],

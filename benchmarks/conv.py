@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgaa_jax import ops
+from lgaa_jax.networks import ops
 
 BATCH = 64
 LOOP = 2  # steps in the scan

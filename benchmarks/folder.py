@@ -36,14 +36,14 @@ def write(root: pathlib.Path, n: int) -> None:
 def load(root: str, cache: str, size: int) -> dict[str, float]:
     """Seconds and bytes of loading the folder in this process."""
     from configs import default
-    from lgaa_jax import data
+    from lgaa_jax.data import loading
 
     c = default.get_config()
     c.tasks = f"folder:{root}"
-    c.data.update(size=size, channels=3, cache_dir=cache)
+    c.loading.update(size=size, channels=3, cache_dir=cache)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begin = time.perf_counter()
-    (task,) = data.load(c)
+    (task,) = loading.load(c)
     taken = time.perf_counter() - begin
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     held = task.train.images.nbytes + task.test.images.nbytes

@@ -10,17 +10,19 @@ from absl import app
 from ml_collections import config_flags
 from sklearn.cluster import KMeans
 
-from lgaa_jax import clustering, data
+from lgaa_jax.data import loading
+from lgaa_jax.data.images import to_unit
+from lgaa_jax.data.loading import Task
+from lgaa_jax.evaluation import clustering
 
 CONFIG = config_flags.DEFINE_config_file("config", lock_config=True)
 IMAGES = 10_000  # most training images that are clustered
 
 
-def accuracy(task: data.Task) -> float:
+def accuracy(task: Task) -> float:
     """Clustering accuracy on the test images; as many clusters as the task has classes."""
     train, test = (
-        data.to_unit(split.images).reshape(len(split.images), -1)
-        for split in (task.train, task.test)
+        to_unit(split.images).reshape(len(split.images), -1) for split in (task.train, task.test)
     )
     every = -(-len(train) // IMAGES)
     found = KMeans(len(task.classes), n_init=10, random_state=0).fit(train[::every])
@@ -29,7 +31,7 @@ def accuracy(task: data.Task) -> float:
 
 def main(_) -> None:
     """Prints a line for each task that has labels."""
-    for task in data.load(CONFIG.value):
+    for task in loading.load(CONFIG.value):
         if task.classes:
             print(f"{task.name}: {accuracy(task):.1%}")
 

@@ -26,9 +26,19 @@ import numpy as np
 # `configs` and `launch` lie beside this folder and are not installed.
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
+
 from configs import default
-from lgaa_jax import evaluation, models, ops, phases, replay, state, steps
-from lgaa_jax.replay import Batch
+from lgaa_jax.evaluation.split_metrics import make_batch_sums
+from lgaa_jax.networks import ops
+from lgaa_jax.networks.nets import PRESETS, build_nets
+from lgaa_jax.training import replay
+from lgaa_jax.training.batch import Batch, Examples
+from lgaa_jax.training.codes import update_codes
+from lgaa_jax.training.learner import build_learner
+from lgaa_jax.training.phases import Phases
+from lgaa_jax.training.replay import replay_spec
+from lgaa_jax.training.sampling import has_classes, one_hot, sample_fake
+from lgaa_jax.training.state import begin_task, update_ema
 
 NUM_CLASSES, NUM_TASKS = 10, 2
 MATMUL = 2048
@@ -53,33 +63,29 @@ class System:
     def __init__(self, preset: str, size: int, channels: int, batch_size: int):
         c = default.get_config()
         c.model, c.data.size, c.data.channels, c.batch_size = preset, size, channels, batch_size
-        self.nets = models.build(c, NUM_CLASSES, NUM_TASKS)
-        self.rows = batch_size // 2
-        self.hp = phases.hyper(c, self.rows)
-        self.tx = steps.optimisers(c, (1000, 2000))
-        mask = jnp.ones((NUM_TASKS, NUM_CLASSES), bool)
-        self.drawing = replay.drawing(c, mask)
+        self.nets = build_nets(c, NUM_CLASSES, NUM_TASKS)
+        self.num_replay = batch_size // 2
+        self.spec = replay_spec(c, jnp.ones((NUM_TASKS, NUM_CLASSES), bool))
+        self.learner = build_learner(c, self.nets, self.spec, (1000, 2000), self.num_replay)
         self.key = jax.random.key(0)
-        trained = phases.trained_networks(self.nets, self.hp)
-        init = jax.jit(lambda: state.init_state(self.nets, self.tx, trained, True, True, self.key))
-        self.state = state.begin_task(init())
+        self.state = begin_task(jax.jit(self.learner.init)(self.key))
         rng = np.random.default_rng(0)
         x = rng.integers(0, 256, (batch_size, size, size, channels), np.uint8)
         u = rng.integers(0, NUM_CLASSES, batch_size).astype(np.int32)
         d = np.ones(batch_size, np.int32)
-        self.batch = jax.device_put(Batch(x, u, d, np.int32(batch_size - self.rows)))
+        self.batch = jax.device_put(Batch(x, u, d, np.int32(batch_size - self.num_replay)))
 
     def parts(self) -> dict[str, tuple[Callable, tuple]]:
         """Each phase as a function and its arguments; their sum is about one step."""
-        s, key, hp, nets = self.state, self.key, self.hp, self.nets
-        phase = phases.Phases(nets, self.tx, hp)
+        s, key, nets, mask = self.state, self.key, self.nets, self.spec.class_mask
+        phase = Phases(nets, self.learner.tx, self.learner.hyper)
         x = jax.random.uniform(key, self.batch.x.shape, minval=-1.0)
         z = jnp.zeros((len(x), nets.code_size))
         u, d = self.batch.u, self.batch.d
         arguments = (s, key, x, u, d, z)
 
         def fake(s, key, x, u, d, z):
-            return steps.draw_fake(nets, s.params["generator"], s.codes, key, u, d, self.drawing)
+            return sample_fake(nets, s.params["generator"], s.codes, key, u, d, mask)
 
         def generator(s, key, x, u, d, z):
             images, pullback, u = fake(s, key, x, u, d, z)
@@ -89,19 +95,18 @@ class System:
             return phase.critic(s, key, x, jnp.flip(x, 0))
 
         def autoencoder(s, key, x, u, d, z):
-            return phase.autoencoder(s, key, x, replay.has_classes(self.drawing.class_mask, d))
+            return phase.autoencoder(s, key, x, has_classes(mask, d))
 
         def inference(s, key, x, u, d, z):
-            return phase.inference(s, key, x, u, d, z, replay.one_hot(u, NUM_CLASSES))
+            return phase.inference(s, key, Examples(x, u, d, one_hot(u, NUM_CLASSES)), z)
 
         def mix(s, key, x, u, d, z):
-            return replay.mix(nets, s, key, self.batch, self.rows, self.drawing)
+            return replay.mix(nets, s, key, self.batch, self.num_replay, self.spec)
 
         def evaluate(s, key, x, u, d, z):
-            mask = jnp.ones(len(x), bool)
             domains = jnp.arange(nets.num_tasks) == d[0]
-            batch_sums = evaluation.make_batch_sums(nets, self.drawing.class_mask)
-            return batch_sums(s, self.batch.x, u, domains, mask)
+            batch_sums = make_batch_sums(nets, mask)
+            return batch_sums(s, self.batch.x, u, domains, jnp.ones(len(x), bool))
 
         functions = {
             "replay": mix,
@@ -115,28 +120,27 @@ class System:
 
     def step(self) -> tuple[Callable, tuple]:
         """The training step."""
-        train_step = steps.make_train_step(self.nets, self.tx, self.hp, self.drawing)
-        return train_step, (self.state, self.key, self.batch)
+        return self.learner.train_step, (self.state, self.key, self.batch)
 
     def plain_step(self) -> tuple[Callable, tuple]:
         """Four separate phases, a generator forward for each; to be traced in `plainly`."""
-        phase = phases.Phases(self.nets, self.tx, self.hp)
+        nets, hyper, mask = self.nets, self.learner.hyper, self.spec.class_mask
+        phase = Phases(nets, self.learner.tx, hyper)
 
         def step(s, key, batch):
             keys = jax.random.split(jax.random.fold_in(key, s.step), 6)
-            x, u, d, soft = replay.mix(self.nets, s, keys[0], batch, self.rows, self.drawing)
-            draw = steps.draw_fake
-            images, _, _ = draw(
-                self.nets, s.params["generator"], s.codes, keys[1], u, d, self.drawing
-            )
+            examples = replay.mix(nets, s, keys[0], batch, self.num_replay, self.spec)
+            x, u, d, _ = examples
+            generator, codes = s.params["generator"], s.codes
+            images, _, _ = sample_fake(nets, generator, codes, keys[1], u, d, mask)
             s, critic = phase.critic(s, keys[2], x, images)
-            drawn = draw(self.nets, s.params["generator"], s.codes, keys[3], u, d, self.drawing)
-            s, generator = phase.generator(s, *drawn, d)
-            classed = replay.has_classes(self.drawing.class_mask, d)
+            fake = sample_fake(nets, s.params["generator"], codes, keys[3], u, d, mask)
+            s, generator = phase.generator(s, *fake, d)
+            classed = has_classes(mask, d)
             s, autoencoder, z = phase.autoencoder(s, keys[4], x, classed)
-            s, inference = phase.inference(s, keys[5], x, u, d, z, soft)
-            s = s.replace(codes=steps.update_codes(s.codes, z, u, d, classed, self.hp.code_decay))
-            s = steps.update_ema(s, self.hp.ema_decay)
+            s, inference = phase.inference(s, keys[5], examples, z)
+            s = s.replace(codes=update_codes(s.codes, z, u, d, classed, hyper.code_decay))
+            s = update_ema(s, hyper.ema_decay)
             return s.replace(step=s.step + 1), critic | generator | autoencoder | inference
 
         return step, (self.state, self.key, self.batch)
@@ -227,7 +231,7 @@ _TIMES = ("median_s", "min_s", "max_s")
 def main() -> None:
     """Parses the flags, measures, prints and writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", default="small", choices=sorted(models.PRESETS))
+    parser.add_argument("--preset", default="small", choices=sorted(PRESETS))
     parser.add_argument("--size", type=int, help="default 64 for paper64, else 32")
     parser.add_argument("--channels", type=int, help="default 1 for small, else 3")
     parser.add_argument("--batch", type=int, default=64)

@@ -28,7 +28,9 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 import launch
-from lgaa_jax import experiment, report, state, train
+from lgaa_jax.run import driver, experiment
+from lgaa_jax.run.progress import Progress
+from lgaa_jax.training.state import begin_task
 
 TEN = ",".join(f"digits[{i}]" for i in range(10))
 TURNS = 15
@@ -50,10 +52,10 @@ def first_step(args: argparse.Namespace) -> None:
 
     launch.keep_compiled()
     with (
-        mock.patch.object(report.Progress, "update", stop),
+        mock.patch.object(Progress, "update", stop),
         tempfile.TemporaryDirectory() as folder,
     ):
-        train.run(changed(args), folder)
+        driver.run(changed(args), folder)
 
 
 def start_up(args: argparse.Namespace) -> dict[str, float]:
@@ -83,12 +85,16 @@ def changed(args: argparse.Namespace, **changes):
 def step_seconds(r, s, task: int) -> tuple[float, object]:
     """Median seconds of one training step of a task, and the state after it."""
     s = s.replace(task=jax.device_put(np.int32(task)))
-    pool = r.source.pool(task, s)
+    pool = r.batches.pool(task, s)
     taken = []
     for turn in range(TURNS + 1):
-        rows = np.tile(r.source.rows(task, r.source.start(task) + turn), (r.steps_per_call, 1))
+        indices = r.batches.indices(task, r.batches.start(task) + turn)
         given = jax.device_put(
-            (rows, np.int32(r.source.pool_rows(task)), np.int32(r.steps_per_call))
+            (
+                np.tile(indices, (r.steps_per_call, 1)),
+                np.int32(r.batches.num_pool(task)),
+                np.int32(r.steps_per_call),
+            )
         )
         begin = time.perf_counter()
         s, _ = jax.block_until_ready(r.train_steps(s, r.train_key, pool, *given))
@@ -115,11 +121,11 @@ def whole_task(args: argparse.Namespace) -> dict[str, float]:
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch.object(train, "build", return_value=r),
-        mock.patch.object(train, "_train_task", timed(train._train_task, seconds)),
-        mock.patch.object(train, "_finish_task", timed(train._finish_task, evaluation)),
+        mock.patch.object(driver, "build", return_value=r),
+        mock.patch.object(driver, "_train_task", timed(driver._train_task, seconds)),
+        mock.patch.object(driver, "_finish_task", timed(driver._finish_task, evaluation)),
     ):
-        s = train.run(r.config, folder)
+        s = driver.run(r.config, folder)
     after, _ = step_seconds(r, s, 1)
     step = (before + after) / 2
     return {
@@ -136,7 +142,7 @@ def ten_tasks(args: argparse.Namespace) -> dict[str, float]:
     s, found = r.init(), {}
     for task in range(10):
         if task:
-            s = state.begin_task(s)
+            s = begin_task(s)
         if task in (1, 9):
             seconds, s = step_seconds(r, s, task)
             held = sum(a.nbytes for a in jax.live_arrays())

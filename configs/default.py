@@ -8,7 +8,7 @@ def get_config() -> ml_collections.ConfigDict:
     c = ml_collections.ConfigDict()
 
     # Comma-separated; `mnist[0-4]` or `mnist[0,2,7-9]` takes some classes, `folder:PATH` is a
-    # folder of images (lgaa_jax/folders.py). What is named again is a task of its own.
+    # folder of images (lgaa_jax/data/folders.py). What is named again is a task of its own.
     c.tasks = "digits,letters"
     # Tasks that the networks have room for, N; 0: as many as `tasks` names. With room left, a run
     # can be extended: the same config with more tasks at the end goes on where it ended.
@@ -16,7 +16,7 @@ def get_config() -> ml_collections.ConfigDict:
     # lgaa | finetune (no replay) | joint (all tasks' real data at once) | experience_replay (some
     # real images are kept) | gan_replay (no autoencoder phase) | vae_replay (no adversarial phases)
     c.strategy = "lgaa"
-    c.model = "small"  # small | paper32 | paper64: lgaa_jax/models.py
+    c.model = "small"  # small | paper32 | paper64: lgaa_jax/networks/nets.py
     c.compute_dtype = (
         "float32"  # float32 | bfloat16: of the networks; parameters and losses float32
     )
@@ -104,7 +104,9 @@ def get_config() -> ml_collections.ConfigDict:
     ev.samples = 5000  # images drawn of each task, most test images used, there and in the risk
     ev.classifier_steps = 500  # training steps of the reference classifier and of the fitted one
     ev.reference_dir = ""  # folder of reference classifiers; empty: <workdir>/reference
-    ev.inception_weights = ""  # file of Inception weights (lgaa_jax/inception.py); empty: no FID
+    ev.inception_weights = (
+        ""  # file of Inception weights (lgaa_jax/evaluation/inception.py); empty: no FID
+    )
 
     c.log = log = ml_collections.ConfigDict()
     log.every = 50  # steps between two lines of metrics.jsonl and TensorBoard

@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 
 from configs import default
-from lgaa_jax import models, phases, state, steps
-from lgaa_jax.replay import Batch, drawing
+from lgaa_jax.networks.nets import build_nets
+from lgaa_jax.training.batch import Batch
+from lgaa_jax.training.learner import build_learner
+from lgaa_jax.training.phases import Phases
+from lgaa_jax.training.replay import replay_spec
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Almost all of the suite's time is compilation; the program is the same, only its code is slower.
@@ -58,23 +61,17 @@ def small_config(**changes):
 
 
 class System:
-    """Networks, optimisers, state and a step at test size, for any config."""
+    """A learner at test size, for any config, with its phases."""
 
     def __init__(self, num_classes=NUM_CLASSES, **changes):
         self.config = small_config(**changes)
-        self.nets = models.build(self.config, num_classes, NUM_TASKS)
-        self.hp = phases.hyper(self.config, ROWS)
-        self.tx = steps.optimisers(self.config, ENDS)
-        mask = jnp.ones((NUM_TASKS, num_classes), bool)
-        self.drawing = drawing(self.config, mask)
-        self.phases = phases.Phases(self.nets, self.tx, self.hp)
-        self.step = steps.make_train_step(self.nets, self.tx, self.hp, self.drawing)
-
-        names, ema = phases.trained_networks(self.nets, self.hp), self.hp.ema_decay > 0
+        self.nets = build_nets(self.config, num_classes, NUM_TASKS)
+        self.spec = replay_spec(self.config, jnp.ones((NUM_TASKS, num_classes), bool))
+        learner = build_learner(self.config, self.nets, self.spec, ENDS, ROWS)
+        self.hyper, self.tx, self.train_step = learner.hyper, learner.tx, learner.train_step
+        self.phases = Phases(self.nets, self.tx, self.hyper)
         # Compiled as a whole: op by op it takes half a minute.
-        self.init = jax.jit(
-            lambda: state.init_state(self.nets, self.tx, names, ema, True, jax.random.key(1))
-        )
+        self.init = jax.jit(lambda: learner.init(jax.random.key(1)))
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +86,7 @@ def s(system):
     return system.init()
 
 
-def make_batch(seed=0, task=0, n_real=ROWS, labelled=True, shape=(16, 16, 1)):
+def make_batch(seed=0, task=0, num_real=ROWS, labelled=True, shape=(16, 16, 1)):
     rng = np.random.default_rng(seed)
     x = rng.integers(0, 256, (ROWS, *shape), np.uint8)
     u = (
@@ -97,7 +94,7 @@ def make_batch(seed=0, task=0, n_real=ROWS, labelled=True, shape=(16, 16, 1)):
         if labelled
         else np.full(ROWS, -1, np.int32)
     )
-    return Batch(x, u, np.full(ROWS, task, np.int32), np.int32(n_real))
+    return Batch(x, u, np.full(ROWS, task, np.int32), np.int32(num_real))
 
 
 def assert_equal(a, b):

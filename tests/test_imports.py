@@ -8,66 +8,97 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = {path.stem: path for path in (ROOT / "lgaa_jax").glob("*.py")}
+PACKAGE = sorted((ROOT / "lgaa_jax").rglob("*.py"))
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+# A room imports from itself and from those before it; so does what lies beside the rooms, which
+# stands here by its own name. Data and networks know nothing of each other.
+ORDER = ("errors", "files", "data", "networks", "training", "evaluation", "workdir", "run")
+STRANGERS = {("data", "networks"), ("networks", "data")}
+PROGRAMS = {"prepare"}  # beside the rooms, above them all; nothing imports them
 OWNERS = {  # the only module that may import each of these
-    "tensorflow_datasets": "prepare",
-    "orbax": "checkpoint",
-    "tensorboardX": "report",
-    "tqdm": "report",
+    "tensorflow_datasets": "data/tfds_sets.py",
+    "orbax": "workdir/checkpoint.py",
+    "tensorboardX": "workdir/scalars.py",
+    "tqdm": "run/progress.py",
     "tensorflow": None,
-    "torch": "inception",
-    "torch_fidelity": "inception",
+    "torch": "evaluation/inception.py",
+    "torch_fidelity": "evaluation/inception.py",
 }
+LONGEST = 200  # lines of a module
 
 
 def imported(path):
-    """All modules that a file imports, functions included: (outside roots, names in lgaa_jax)."""
-    names = []
+    """The modules that a file imports, functions included, as tuples of names."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names += [alias.name.split(".") for alias in node.names]
+            yield from (tuple(alias.name.split(".")) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name} has a relative import"
-            names += [[*node.module.split("."), alias.name] for alias in node.names]
-    own = {parts[1] if len(parts) > 1 else "" for parts in names if parts[0] == "lgaa_jax"}
-    return {parts[0] for parts in names}, own
+            yield from ((*node.module.split("."), alias.name) for alias in node.names)
 
 
-def test_the_command_line_knows_the_driver_the_caches_and_the_error_only():
-    assert imported(ROOT / "launch.py")[1] == {"train", "compare", "cache", "errors"}
+def own(path):
+    """What a file imports of the package, each as a file below it."""
+    for names in imported(path):
+        if names[0] == "lgaa_jax":
+            *parents, last = names[1:]
+            folder = ROOT / "lgaa_jax" / Path(*parents)
+            module = folder / f"{last}.py" if folder.is_dir() else folder.with_suffix(".py")
+            assert module.is_file(), (path, names)
+            yield module.relative_to(ROOT / "lgaa_jax")
 
 
-@pytest.mark.parametrize("module", sorted(PACKAGE))
-def test_the_package_keeps_to_its_layers(module):
-    roots, own = imported(PACKAGE[module])
-    assert "train" not in own
+def room(path):
+    """The room of a file below the package, or the name of one that lies beside them."""
+    return path.parts[0].removesuffix(".py")
+
+
+def named(path):
+    return str(path.relative_to(ROOT / "lgaa_jax"))
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=named)
+def test_a_room_imports_from_itself_and_the_rooms_before_it(path):
+    here = room(path.relative_to(ROOT / "lgaa_jax"))
+    for module in own(path):
+        there = room(module)
+        assert there not in PROGRAMS
+        assert (here, there) not in STRANGERS
+        if here not in PROGRAMS:
+            assert ORDER.index(there) <= ORDER.index(here), module
+
+
+def test_no_module_imports_itself_in_a_circle():
+    arrows = {named(path): {str(module) for module in own(path)} for path in PACKAGE}
+    while leaves := {path for path, to in arrows.items() if not to & arrows.keys()}:
+        arrows = {path: to for path, to in arrows.items() if path not in leaves}
+    assert not arrows
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=named)
+def test_an_outside_library_has_one_module_that_knows_it(path):
+    roots = {names[0] for names in imported(path)}
     assert "configs" not in roots
-    if module in (
-        "clustering",
-        "losses",
-        "metrics",
-        "ops",
-        "errors",
-        "embedded",
-        "generation",
-        "plots",
-        "risk",
-        "strategies",
-    ):
-        assert own == set()
     for package, owner in OWNERS.items():
-        assert package not in roots or module == owner
+        assert package not in roots or named(path) == owner
+
+
+@pytest.mark.parametrize("path", PACKAGE, ids=named)
+def test_a_module_fits_in_the_head(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
+
+
+def test_the_command_line_knows_the_run_alone():
+    assert {room(module) for module in own(ROOT / "launch.py")} <= {"errors", "files", "run"}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_configs_import_nothing_of_the_package(path):
-    roots, _ = imported(path)
-    assert roots <= {"configs", "ml_collections"}
+    assert {names[0] for names in imported(path)} <= {"configs", "ml_collections"}
 
 
 def test_importing_the_driver_loads_nothing_slow():
     heavy = {"torch", "tensorflow", "tensorflow_datasets", "tensorboardX", "matplotlib", "sklearn"}
-    code = f"import sys, lgaa_jax.train; print(*sorted(sys.modules.keys() & {heavy}))"
+    code = f"import sys, lgaa_jax.run.driver; print(*sorted(sys.modules.keys() & {heavy}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

@@ -1,0 +1,113 @@
+"""Classifiers trained apart from the run, by which generated images are judged."""
+
+import dataclasses
+import functools
+import hashlib
+import pathlib
+
+import flax.serialization
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from lgaa_jax.data.images import to_unit
+from lgaa_jax.data.loading import Split
+from lgaa_jax.data.order import stream_indices
+from lgaa_jax.files import write_bytes
+from lgaa_jax.networks import ops
+from lgaa_jax.networks.modules import ClassModel
+from lgaa_jax.networks.nets import Params
+from lgaa_jax.training import losses
+
+BATCH, PREDICT_BATCH = 64, 250
+LEARNING_RATE = 1e-3  # at the start; it falls to 0 along a cosine
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """A class model with parameters of its own."""
+
+    model: ClassModel
+    params: Params
+
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """images: [n, H, W, C] uint8 -> classes [n] int32, hidden features [n, F] float32."""
+        parts = []
+        for start in range(0, len(images), PREDICT_BATCH):
+            rows = np.arange(start, start + PREDICT_BATCH) % len(images)  # one shape, one program
+            parts.append(jax.device_get(_predict(self.model, self.params, images[rows])))
+        return tuple(np.concatenate(column)[: len(images)] for column in zip(*parts, strict=True))
+
+    def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
+        """Share of the images [n, H, W, C] uint8 that get their label [n]."""
+        return float(np.mean(self(images)[0] == labels))
+
+
+def train(model: ClassModel, images, labels, steps: int, seed: int) -> Classifier:
+    """Trains from scratch on images [n, H, W, C] uint8 and labels [n]; -1 is skipped."""
+    images, labels = images[labels >= 0], labels[labels >= 0]
+    init_key, dropout_key = jax.random.split(jax.random.key(seed))
+    begin, take_step = _programs(model, steps)
+    carry = begin(init_key, images[:1])
+    for step in range(steps):
+        rows = stream_indices(len(images), BATCH, seed, 0, step)
+        key = jax.random.fold_in(dropout_key, step)
+        carry = take_step(carry, key, images[rows], labels[rows])
+    return Classifier(model, jax.block_until_ready(carry[0]))
+
+
+def reference(model: ClassModel, split: Split, steps: int, folder) -> Classifier:
+    """The classifier of a real training set; trained once and kept in `folder`."""
+    content = hashlib.sha256(f"{model} {steps} {split.images.shape}".encode())
+    for column in (split.images, split.labels):
+        content.update(np.ascontiguousarray(column))
+    path = pathlib.Path(folder) / f"{content.hexdigest()[:16]}.msgpack"
+    if path.exists():
+        params = _read(model, split.images[:1], path.read_bytes())
+        if params is not None:
+            return Classifier(model, params)
+    trained = train(model, split.images, split.labels, steps, seed=0)
+    write_bytes(path, flax.serialization.to_bytes(trained.params))
+    return trained
+
+
+def _read(model: ClassModel, image: np.ndarray, content: bytes) -> Params | None:
+    """The parameters in a file; None when it is damaged, as it can be made again."""
+    like = jax.eval_shape(lambda: model.init(jax.random.key(0), to_unit(image))["params"])
+    try:
+        params = flax.serialization.from_bytes(like, content)
+    except Exception:  # msgpack and flax raise a dozen kinds
+        return None
+    shapes = jax.tree.map(lambda a, b: np.shape(a) == b.shape, params, like)
+    return params if all(jax.tree.leaves(shapes)) else None
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _predict(model: ClassModel, params: Params, images):
+    logits, features = model.apply({"params": params}, to_unit(images), features=True)
+    return jnp.argmax(logits, axis=-1).astype(jnp.int32), features
+
+
+@functools.cache
+def _programs(model: ClassModel, steps: int):
+    """Compiled `(key, image) -> carry` and `(carry, key, images, labels) -> carry`."""
+    tx = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, steps))
+
+    def begin(key: jax.Array, image):
+        params = model.init(key, to_unit(image))["params"]
+        return params, tx.init(params)
+
+    def step(carry, key: jax.Array, images, labels):
+        params, opt = carry
+
+        def objective(params):
+            x, rngs = to_unit(images), {"dropout": key}
+            logits = model.apply({"params": params}, x, train=True, rngs=rngs)
+            return jnp.mean(losses.cross_entropy(logits, labels))
+
+        updates, opt = tx.update(jax.grad(objective)(params), opt, params)
+        return optax.apply_updates(params, updates), opt
+
+    options = ops.compiler_options()
+    return jax.jit(begin), jax.jit(step, donate_argnums=0, compiler_options=options)

@@ -1,0 +1,117 @@
+"""Building blocks of the networks: convolutions, normalisation and the shared trunk."""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lgaa_jax.networks import ops, sums
+
+WEIGHT_INIT = nn.initializers.normal(0.02)
+CONV_STAGES = 4  # stride-2 convolutions of the encoder and the critic
+GROUP_CHANNELS = 8  # channels that share one mean and variance under group norm
+
+
+class Conv(nn.Module):
+    """SAME convolution with a square kernel; see `ops.conv`."""
+
+    features: int
+    kernel: int = 3
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> [B, H / stride, W / stride, features]."""
+        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        kernel = self.param("kernel", WEIGHT_INIT, shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return sums.add_bias(ops.conv(x, kernel, self.stride), bias)
+
+
+class ConvUp(nn.Module):
+    """3x3 transposed convolution of stride 2; see `ops.conv_transpose`."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> [B, 2H, 2W, features]."""
+        kernel = self.param("kernel", WEIGHT_INIT, (3, 3, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return sums.add_bias(ops.conv_transpose(x, kernel), bias)
+
+
+class Affine(nn.Module):
+    """A scale and a shift per channel: what the published "batch norm" computes."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> the same shape."""
+        scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
+        each_image = (x.shape[0], x.shape[-1])
+        return sums.scale_shift(x, *(jnp.broadcast_to(a, each_image) for a in (scale, bias)))
+
+
+class GroupNorm(nn.Module):
+    """Group norm (Wu and He 2018) of each image by itself: flax's, several times as fast on CPU.
+
+    Sums run over the pixels of one channel first and over the channels of a group last, and all
+    that is record to the image is one product and one sum.
+    """
+
+    groups: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> the same shape. Mean and variance are float32 for bfloat16 images."""
+        b, h, w, c = x.shape
+        scale = self.param("scale", nn.initializers.ones, (c,))
+        bias = self.param("bias", nn.initializers.zeros, (c,))
+
+        def group_mean(values: jax.Array) -> jax.Array:
+            total = sums.channel_sum(values).reshape(b, self.groups, -1)
+            return total.mean(2, keepdims=True) / (h * w)
+
+        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        mean = group_mean(wide)
+        # Rounding may leave a variance below 0 where all pixels are alike.
+        variance = jnp.maximum(group_mean(jnp.square(wide)) - jnp.square(mean), 0.0)
+        rate = jax.lax.rsqrt(variance + 1e-6) * scale.reshape(1, self.groups, -1)
+        shift = bias.reshape(1, self.groups, -1) - mean * rate
+        return sums.scale_shift(x, *(a.reshape(b, c).astype(x.dtype) for a in (rate, shift)))
+
+
+def normalisation(kind: str, channels: int) -> nn.Module:
+    """Per-example normalisation; batch statistics would leak between real and replayed rows."""
+    if kind == "affine":
+        return Affine()
+    return GroupNorm(math.gcd(channels, max(1, channels // GROUP_CHANNELS)))
+
+
+def dense(features: int) -> nn.Dense:
+    """A dense layer with the published initialisation."""
+    return nn.Dense(features, kernel_init=WEIGHT_INIT)
+
+
+def leaky_relu(x: jax.Array) -> jax.Array:
+    """Leaky ReLU of slope 0.2."""
+    return nn.leaky_relu(x, 0.2)
+
+
+class Trunk(nn.Module):
+    """Four stride-2 convolutions and a dense layer: the body of encoder and critic."""
+
+    width: int
+    norm: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> [B, 16 width]."""
+        for stage in range(CONV_STAGES):
+            features = self.width * 2**stage
+            x = Conv(features, stride=2)(x)
+            x = leaky_relu(normalisation(self.norm, features)(x))
+        x = x.reshape(x.shape[0], -1)
+        return leaky_relu(dense(16 * self.width)(x))

@@ -1,0 +1,96 @@
+"""The five networks, as Linen modules (Ye and Bors 2024; layers of the published code).
+
+Sizes: B rows, H x W x C images, Z content code, U classes, N tasks. Each has a plain `init` and
+`apply`; nothing in them knows about tasks, phases or optimisers.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lgaa_jax.networks import ops
+from lgaa_jax.networks.layers import Conv, ConvUp, Trunk, dense, normalisation
+
+
+class Generator(nn.Module):
+    """G(z, u, d): doublings from a small map to the image."""
+
+    image_shape: tuple[int, int, int]
+    channels: tuple[int, ...]  # of the first map and after each doubling
+    refined: int  # doublings, the first ones, that a convolution follows
+    norm: str
+
+    @nn.compact
+    def __call__(self, z: jax.Array, u: jax.Array, d: jax.Array) -> jax.Array:
+        """z: [B, Z]; u: [B, U]; d: [B, N] -> x: [B, H, W, C] in [-1, 1]."""
+        first, *rest = self.channels
+        size = self.image_shape[0] // 2 ** len(rest)
+        x = dense(size**2 * first)(jnp.concatenate([z, u, d], axis=-1))
+        x = x.reshape(x.shape[0], size, size, first)
+        x = nn.relu(normalisation(self.norm, first)(x))
+        for doubling, features in enumerate(rest):
+            refinement = [Conv(features)] if doubling < self.refined else []
+            for layer in (ConvUp(features), *refinement):
+                x = nn.relu(normalisation(self.norm, features)(layer(x)))
+        return jnp.tanh(Conv(self.image_shape[-1])(x))
+
+
+class Encoder(nn.Module):
+    """q(z given x): mean and standard deviation of a diagonal normal."""
+
+    code_size: int
+    width: int
+    norm: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """x: [B, H, W, C] -> mean, std: [B, Z] each, std > 0."""
+        h = Trunk(self.width, self.norm)(x)
+        return dense(self.code_size)(h), nn.softplus(dense(self.code_size)(h))
+
+
+class Critic(nn.Module):
+    """D(x): one real number; no normalisation but the affine, for the gradient penalty's sake."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> [B]."""
+        return dense(1)(Trunk(self.width, "affine")(x))[:, 0]
+
+
+class ClassModel(nn.Module):
+    """q(u given x): logits over the classes."""
+
+    num_classes: int
+    width: int
+    dropout: float
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, train: bool = False, features: bool = False
+    ) -> jax.Array | tuple[jax.Array, jax.Array]:
+        """x: [B, H, W, C] -> logits [B, U], with `features` also the hidden layer [B, 32 width].
+
+        `train` needs a "dropout" key.
+        """
+        for channels in (self.width, 2 * self.width):
+            x = nn.relu(ops.max_pool(Conv(channels, kernel=5)(x)))
+        x = nn.relu(dense(32 * self.width)(x.reshape(x.shape[0], -1)))
+        logits = dense(self.num_classes)(nn.Dropout(self.dropout, deterministic=not train)(x))
+        return (logits, x) if features else logits
+
+
+class DomainModel(nn.Module):
+    """q(d given z): logits over the tasks, read off the code and not the image."""
+
+    num_tasks: int
+    hidden: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, z: jax.Array) -> jax.Array:
+        """z: [B, Z] -> logits [B, N]."""
+        for features in self.hidden:
+            z = nn.relu(dense(features)(z))
+        return dense(self.num_tasks)(z)

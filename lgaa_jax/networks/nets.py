@@ -1,0 +1,141 @@
+"""The presets of the networks, and the networks of a run together.
+
+Sizes: B rows, H x W x C images, Z content code, U classes, N tasks.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from lgaa_jax.errors import UserError
+from lgaa_jax.networks.modules import ClassModel, Critic, DomainModel, Encoder, Generator
+
+Params = Mapping[str, dict]
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """Sizes of one family member; the widths are channel counts of a first convolution."""
+
+    sizes: tuple[int, ...]
+    channels: tuple[int, ...]
+    width: int
+    class_width: int
+    code_size: int
+    # Generator's channels, in widths: its first map, then each doubling to an image below `LARGE`.
+    stages: tuple[int, ...]
+    domain_hidden: tuple[int, ...]
+
+
+PRESETS = {
+    "small": Preset((16, 32, 64), (1, 3), 16, 16, 64, (4, 2, 1), (64, 64)),
+    "paper32": Preset((32,), (3,), 64, 32, 256, (4, 4, 4), (200, 100)),
+    "paper64": Preset((64,), (3,), 64, 32, 256, (4, 4, 4), (400,)),
+}
+LARGE = 64  # images of this size take one doubling more than `Preset.stages` has
+
+
+def _cast(tree: Any, dtype: str | jnp.dtype) -> Any:
+    return jax.tree.map(lambda a: a.astype(dtype), tree)
+
+
+@dataclasses.dataclass(frozen=True)
+class Nets:
+    """The networks of a run and the sizes they share. `class_model` is None when U = 0.
+
+    Parameters are float32; `compute_dtype` is what the networks calculate in.
+    """
+
+    generator: Generator
+    encoder: Encoder
+    critic: Critic
+    class_model: ClassModel | None
+    domain: DomainModel
+    image_shape: tuple[int, int, int]
+    code_size: int
+    num_classes: int
+    num_tasks: int
+    compute_dtype: str
+
+    def apply(self, network: str, params: Params, *inputs: jax.Array, **options: Any) -> Any:
+        """The output of one network, float32, from the parameters of all; see `init` for the names.
+
+        options: keyword arguments of the network and of Linen's `apply`.
+        """
+        module = self.class_model if network == "class" else getattr(self, network)
+        own, *inputs = _cast((params[network], *inputs), self.compute_dtype)
+        return _cast(module.apply({"params": own}, *inputs, **options), jnp.float32)
+
+    def init(self, key: jax.Array) -> Params:
+        """Initial parameters by network: generator, critic, encoder, domain; class if U > 0."""
+        keys = jax.random.split(key, 5)
+        x = jnp.zeros((1, *self.image_shape))
+        z = jnp.zeros((1, self.code_size))
+        u, d = jnp.zeros((1, self.num_classes)), jnp.zeros((1, self.num_tasks))
+        params = {
+            "generator": self.generator.init(keys[0], z, u, d)["params"],
+            "critic": self.critic.init(keys[1], x)["params"],
+            "encoder": self.encoder.init(keys[2], x)["params"],
+            "domain": self.domain.init(keys[3], z)["params"],
+        }
+        if self.class_model is not None:
+            params["class"] = self.class_model.init(keys[4], x)["params"]
+        return params
+
+
+def check_model(config: ml_collections.ConfigDict) -> None:
+    """Raises UserError where `config` names networks that cannot be built."""
+    if config.model not in PRESETS:
+        raise UserError(f"model={config.model!r} is unknown; choose one of {', '.join(PRESETS)}.")
+    preset = PRESETS[config.model]
+    for name, value, allowed in (
+        ("data.size", config.data.size, preset.sizes),
+        ("data.channels", config.data.channels, preset.channels),
+        ("net.norm", config.net.norm, ("group", "affine")),
+    ):
+        if value not in allowed:
+            choices = " or ".join(map(str, allowed))
+            raise UserError(
+                f"{name}={value!r} does not fit model={config.model!r}; it takes {choices}."
+            )
+
+
+def _generator(
+    image_shape: tuple[int, int, int], channels: tuple[int, ...], norm: str
+) -> Generator:
+    """The generator with these channels and, for a large image, one doubling more.
+
+    As published: it halves the channels, and no convolution follows it.
+    """
+    refined = len(channels) - 1
+    if image_shape[0] >= LARGE:
+        channels = (*channels, max(1, channels[-1] // 2))
+    return Generator(image_shape, channels, refined, norm)
+
+
+def build_nets(config: ml_collections.ConfigDict, num_classes: int, num_tasks: int) -> Nets:
+    """The networks that `config` asks for, for U = `num_classes` and N = `num_tasks`."""
+    check_model(config)
+    preset, net = PRESETS[config.model], config.net
+    width = net.width or preset.width
+    code_size = net.code_size or preset.code_size
+    image_shape = (config.data.size, config.data.size, config.data.channels)
+    channels = tuple(width * stage for stage in preset.stages)
+    class_width = net.class_width or preset.class_width
+    class_model = ClassModel(num_classes, class_width, net.dropout) if num_classes else None
+    return Nets(
+        generator=_generator(image_shape, channels, net.norm),
+        encoder=Encoder(code_size, width, net.norm),
+        critic=Critic(net.critic_width or width),
+        class_model=class_model,
+        domain=DomainModel(num_tasks, preset.domain_hidden),
+        image_shape=image_shape,
+        code_size=code_size,
+        num_classes=num_classes,
+        num_tasks=num_tasks,
+        compute_dtype=config.compute_dtype,
+    )

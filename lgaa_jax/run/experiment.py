@@ -1,0 +1,115 @@
+"""What a run is made of, built from its config before anything is written."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from lgaa_jax.data import loading
+from lgaa_jax.data.loading import Task
+from lgaa_jax.evaluation import split_metrics
+from lgaa_jax.networks import ops
+from lgaa_jax.networks.nets import Nets, build_nets
+from lgaa_jax.run.checks import check_config
+from lgaa_jax.training.batching import Batches
+from lgaa_jax.training.learner import Learner, build_learner
+from lgaa_jax.training.replay import replay_spec
+from lgaa_jax.training.state import TrainState
+from lgaa_jax.training.strategies import STRATEGIES, Strategy
+from lgaa_jax.training.train_step import make_train_steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Everything about a run that does not change while it trains."""
+
+    config: ml_collections.ConfigDict
+    strategy: Strategy
+    tasks: tuple[Task, ...]
+    learner: Learner
+    batches: Batches
+    ends: tuple[int, ...]  # step at which each task ends
+    init: Callable[[], TrainState]
+    train_steps: Callable
+    steps_per_call: int
+    batch_sums: Callable
+    train_key: jax.Array
+    eval_key: jax.Array
+
+    @property
+    def names(self) -> list[str]:
+        """Task names in their order."""
+        return [task.name for task in self.tasks]
+
+    def alike(self, index: int, task: int) -> np.ndarray:
+        """[N] bool: the tasks met when `task` ends that have the images of the task `index`."""
+        alike = np.zeros(self.nets.num_tasks, bool)
+        alike[[i for i in self.learned(task) if self.tasks[i].base == self.tasks[index].base]] = (
+            True
+        )
+        return alike
+
+    @property
+    def nets(self) -> Nets:
+        """The networks of the run."""
+        return self.learner.nets
+
+    @property
+    def class_mask(self) -> jax.Array:
+        """[N, U] bool: the classes that each task has."""
+        return self.learner.spec.class_mask
+
+    def learned(self, task: int) -> range:
+        """Indices of the tasks that the model has met when `task` ends."""
+        return range(len(self.tasks) if self.strategy.memory == "data" else task + 1)
+
+
+def build(config: ml_collections.ConfigDict) -> Experiment:
+    """Loads the data and builds networks and step; raises UserError before anything is written."""
+    check_config(config)
+    strategy = STRATEGIES[config.strategy]
+    tasks = loading.load(config)
+    num_classes = config.num_classes or max(task.num_classes for task in tasks)
+    nets = build_nets(config, num_classes, config.max_tasks or len(tasks))
+    init_key, train_key, eval_key, pool_key = jax.random.split(jax.random.key(config.seed), 4)
+    spec = replay_spec(config, class_mask(tasks, num_classes, nets.num_tasks))
+    batches = Batches(config, tasks, nets, spec, pool_key)
+    learner = build_learner(config, nets, spec, batches.planned_ends(), batches.num_replay())
+    # Initialisation runs once: on a CPU, to optimise its code takes far longer than to run it.
+    on_cpu = jax.default_backend() == "cpu"
+    options = {"xla_backend_optimization_level": 0} if on_cpu else None
+    return Experiment(
+        config=config,
+        strategy=strategy,
+        tasks=tasks,
+        learner=learner,
+        batches=batches,
+        ends=batches.ends(),
+        init=jax.jit(functools.partial(learner.init, init_key), compiler_options=options),
+        train_steps=jax.jit(
+            make_train_steps(learner.train_step),
+            donate_argnums=0,
+            compiler_options=ops.compiler_options(),
+        ),
+        steps_per_call=config.steps_per_call or (1 if on_cpu else config.log.every),
+        batch_sums=split_metrics.make_batch_sums(nets, spec.class_mask),
+        train_key=train_key,
+        eval_key=eval_key,
+    )
+
+
+def class_mask(tasks: Sequence[Task], num_classes: int, num_tasks: int) -> jax.Array:
+    """[N, U] bool: the classes that each task has.
+
+    A task without labels has none, nor has one that is only reserved; where no task has labels,
+    each may use every class.
+    """
+    labelled = any(task.classes for task in tasks)
+    mask = np.zeros((num_tasks, num_classes), bool)
+    for row, task in zip(mask, tasks, strict=False):
+        row[list(task.classes if labelled else range(num_classes))] = True
+    return jnp.asarray(mask)

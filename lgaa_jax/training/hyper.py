@@ -1,0 +1,60 @@
+"""The constants of a training step, and which networks its phases train."""
+
+import dataclasses
+
+import ml_collections
+
+from lgaa_jax.networks.nets import Nets
+from lgaa_jax.training.strategies import STRATEGIES
+
+
+@dataclasses.dataclass(frozen=True)
+class Hyper:
+    """The constants of a step, read from the config once."""
+
+    gp: float
+    info: float
+    beta: float
+    beta_u: float
+    beta_d: float
+    balance: float
+    temperature: float
+    joint_inference: bool
+    infers_classes: bool  # whether q(u|x) has to find the classes, without a label to go by
+    class_noise: float
+    n_critic: int
+    ema_decay: float
+    code_decay: float
+    soft_labels: bool  # whether a step meets soft labels
+    soft_temperature: float
+    adversarial: bool  # whether a step takes phases 1 and 2
+    autoencodes: bool  # whether a step takes phase 3
+    num_replay: int  # most examples of a batch that replay fills; 0: the batch comes complete
+
+
+def read_hyper(config: ml_collections.ConfigDict, num_replay: int) -> Hyper:
+    """The constants of a step from `config`; `num_replay` as `Batches.num_replay` counts them."""
+    strategy = STRATEGIES[config.strategy]
+    return Hyper(
+        **config.loss,
+        infers_classes=config.num_classes > 0,
+        ema_decay=config.ema_decay,
+        code_decay=config.code_decay,
+        soft_labels=config.replay.label == "soft" and num_replay > 0,
+        soft_temperature=config.replay.temperature,
+        adversarial=strategy.adversarial,
+        autoencodes=strategy.autoencodes,
+        num_replay=num_replay,
+    )
+
+
+def trained_networks(nets: Nets, hyper: Hyper) -> dict[str, tuple[str, ...]]:
+    """The networks that each phase trains, by the phases that a step takes."""
+    inferred = ("domain",) if nets.class_model is None else ("class", "domain")
+    phases = {"inference": inferred}
+    if hyper.adversarial:
+        phases |= {"critic": ("critic",), "generator": ("generator",)}
+    if hyper.autoencodes:
+        found = inferred if hyper.joint_inference else ("class",) if hyper.infers_classes else ()
+        phases["autoencoder"] = ("encoder", "generator", *found)
+    return phases

@@ -1,0 +1,102 @@
+"""Generative replay: labelled images of the earlier tasks, and how they enter a batch."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from lgaa_jax.data.images import to_uint8
+from lgaa_jax.networks.nets import Nets
+from lgaa_jax.training.batch import Batch, Examples, as_examples
+from lgaa_jax.training.sampling import CHUNK, has_classes, in_chunks, sample_images
+from lgaa_jax.training.state import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class ReplaySpec:
+    """How replay is sampled and labelled."""
+
+    class_mask: jax.Array  # [N, U] bool, the classes that each task has; none: no class code
+    label: str  # "model" or "soft", by the frozen q(u|x); "drawn": the u it was sampled with
+    temperature: float  # of q(u|x) as the soft label
+    spread: float  # of the codes of replay, as a multiple of their deviation
+
+
+def replay_spec(config: ml_collections.ConfigDict, class_mask: jax.Array) -> ReplaySpec:
+    """How a run of this config replays; class_mask as in `ReplaySpec`."""
+    settings = config.replay
+    return ReplaySpec(class_mask, settings.label, settings.temperature, settings.spread)
+
+
+def sample_replay(
+    nets: Nets,
+    frozen: dict[str, Any],
+    key: jax.Array,
+    task: jax.Array,
+    n: int,
+    spec: ReplaySpec,
+) -> Examples:
+    """Samples `n` labelled images of the tasks before `task`; the class model has no dropout here.
+
+    frozen: `TrainState.replay`; task: [] int32, at least 1.
+    """
+    key_z, key_u, key_d = jax.random.split(key, 3)
+    # The dtype is pinned: under JAX_ENABLE_X64 it would be another, and so would the images.
+    d = jax.random.randint(key_d, (n,), 0, task, jnp.int32)
+    x, u = sample_images(nets, frozen, key_z, key_u, d, spec.class_mask, spec.spread)
+    soft = jnp.zeros((n, nets.num_classes))
+    if spec.label != "drawn" and nets.class_model is not None:
+        logits = nets.apply("class", frozen, x)
+        # An image of a task without classes has no label: the class model cannot tell one.
+        classed = has_classes(spec.class_mask, d)
+        u = jnp.where(classed, jnp.argmax(logits, axis=-1).astype(jnp.int32), -1)
+        if spec.label == "soft":
+            # Of a class that no earlier task has, the frozen class model knows nothing.
+            earlier = jnp.arange(nets.num_tasks) < task
+            met = jnp.any(spec.class_mask & earlier[:, None], axis=0)[None]
+            soft = jax.nn.softmax(logits / spec.temperature, where=met)
+            soft = jnp.where(classed[:, None], soft, 0.0)
+    return Examples(x, u, d, soft)
+
+
+def mix(
+    nets: Nets, state: TrainState, key: jax.Array, batch: Batch, num_replay: int, spec: ReplaySpec
+) -> Examples:
+    """The batch with its placeholders replaced by replay.
+
+    Which examples are replaced depends on `batch.num_real` by index, so that shapes, and the
+    compiled program, are the same for every task; `num_replay` is the most that any task replaces.
+    """
+    n = batch.x.shape[0]
+    real = as_examples(batch, nets.num_classes)
+    tail = jax.tree.map(lambda column: column[n - num_replay :], real)
+
+    def replayed() -> Examples:
+        sampled = sample_replay(nets, state.replay, key, state.task, num_replay, spec)
+        keep = jnp.arange(n - num_replay, n) < batch.num_real
+        return jax.tree.map(
+            lambda r, f: jnp.where(keep.reshape(-1, *[1] * (r.ndim - 1)), r, f), tail, sampled
+        )
+
+    mixed = jax.lax.cond(state.task > 0, replayed, lambda: tail)  # task 0 has nothing to replay
+    return jax.tree.map(lambda r, m: jnp.concatenate([r[: n - num_replay], m]), real, mixed)
+
+
+def materialise(
+    nets: Nets, state: TrainState, key: jax.Array, n: int, spec: ReplaySpec
+) -> tuple[np.ndarray, ...]:
+    """Samples a pool of `n` replay images at once, as the published code does at a task change.
+
+    Returns host arrays x: [n, H, W, C] uint8; u, d: [n] int32. A pure function of its arguments, so
+    that a resumed run samples the same pool again.
+    """
+
+    @jax.jit
+    def chunk(key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        examples = sample_replay(nets, state.replay, key, state.task, CHUNK, spec)
+        return to_uint8(examples.x), examples.u, examples.d
+
+    return in_chunks(chunk, key, n)

@@ -1,0 +1,96 @@
+"""The state of a run: arrays only, so that saving, restoring and comparing are tree operations."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from lgaa_jax.networks.nets import Nets
+from lgaa_jax.training.codes import Codes, init_codes
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything that training carries from one step to the next.
+
+    step:   [] int32, training steps done since the start of the run, over all tasks
+    task:   [] int32, index of the task in training; its position is the domain code
+    params: parameters by network: generator, critic, encoder, domain and, when U > 0, class
+    opt:    optimiser state by phase: critic, generator, autoencoder, inference
+    ema:    averaged generator parameters; an empty dict when the average is off
+    codes:  running moments of the codes of each task's classes, see codes.py; an empty dict when
+            z is drawn from N(0, I)
+    replay: FROZEN generator, class model and codes of the last task change; no step touches it
+    """
+
+    step: jax.Array
+    task: jax.Array
+    params: dict[str, Any]
+    opt: dict[str, Any]
+    ema: dict[str, Any]
+    codes: Codes
+    replay: dict[str, Any]
+
+    @property
+    def sampling_generator(self) -> dict[str, Any]:
+        """The generator that is frozen, evaluated and sampled: the average when there is one."""
+        return self.ema or self.params["generator"]
+
+    @property
+    def sampler(self) -> dict[str, Any]:
+        """What images are sampled with now, in the form of `replay`."""
+        live = {"generator": self.sampling_generator, "codes": self.codes}
+        return live | ({"class": self.params["class"]} if "class" in self.params else {})
+
+
+def _frozen(state: TrainState) -> dict[str, Any]:
+    # Real copies: a buffer shared with `params` could not be donated to the train step.
+    return jax.tree.map(jnp.copy, state.sampler)
+
+
+def init_state(
+    nets: Nets,
+    tx: Mapping[str, optax.GradientTransformation],
+    networks: Mapping[str, tuple[str, ...]],
+    ema: bool,
+    codes: bool,
+    key: jax.Array,
+) -> TrainState:
+    """A fresh state for task 0.
+
+    tx: optimiser by phase; networks: names of those that each phase trains; ema, codes: whether
+    these averages are kept.
+    """
+    params = nets.init(key)
+    opt = {
+        phase: tx[phase].init({name: params[name] for name in trained})
+        for phase, trained in networks.items()
+    }
+    state = TrainState(
+        step=jnp.zeros((), jnp.int32),
+        task=jnp.zeros((), jnp.int32),
+        params=params,
+        opt=opt,
+        ema=jax.tree.map(jnp.copy, params["generator"]) if ema else {},
+        codes=init_codes(nets.num_tasks, nets.num_classes, nets.code_size) if codes else {},
+        replay={},
+    )
+    return state.replace(replay=_frozen(state))
+
+
+def begin_task(state: TrainState) -> TrainState:
+    """The task change: what replay is sampled with becomes a copy of what is trained now."""
+    return state.replace(task=state.task + 1, replay=_frozen(state))
+
+
+def update_ema(state: TrainState, decay: float) -> TrainState:
+    """Moves the averaged generator; the decay warms up so that the start is soon forgotten."""
+    if not state.ema:
+        return state
+    step = state.step.astype(jnp.float32)
+    rate = 1.0 - jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    ema = jax.tree.map(lambda a, p: a + rate * (p - a), state.ema, state.params["generator"])
+    return state.replace(ema=ema)

@@ -1,0 +1,99 @@
+"""One training step: the phases in their order, then the moments of the codes and the average."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from lgaa_jax.networks.nets import Nets
+from lgaa_jax.training import replay
+from lgaa_jax.training.batch import Array, Batch, Pool, as_examples
+from lgaa_jax.training.codes import update_codes
+from lgaa_jax.training.hyper import Hyper
+from lgaa_jax.training.phases import Metrics, Phases
+from lgaa_jax.training.replay import ReplaySpec
+from lgaa_jax.training.sampling import has_classes, sample_fake
+from lgaa_jax.training.state import TrainState, update_ema
+
+TrainStep = Callable[[TrainState, jax.Array, Batch], tuple[TrainState, Metrics]]
+
+
+def make_train_step(
+    nets: Nets, tx: dict[str, optax.GradientTransformation], hyper: Hyper, spec: ReplaySpec
+) -> TrainStep:
+    """The step `(state, run_key, batch) -> (state, metrics)`.
+
+    What changes between tasks is in the state and the batch, so one compiled program serves the
+    whole run.
+    """
+    phase = Phases(nets, tx, hyper)
+
+    def train_step(
+        state: TrainState, run_key: jax.Array, batch: Batch
+    ) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(run_key, state.step)
+        key_replay, key_critic, key_autoencoder, key_inference = jax.random.split(key, 4)
+        if hyper.num_replay:
+            examples = replay.mix(nets, state, key_replay, batch, hyper.num_replay, spec)
+        else:
+            examples = as_examples(batch, nets.num_classes)
+        x, u, d, _ = examples
+        classed = has_classes(spec.class_mask, d)
+
+        metrics: Metrics = {}
+        if hyper.adversarial:
+            for key_i in jax.random.split(key_critic, hyper.n_critic):
+                key_fake, key_gp = jax.random.split(key_i)
+                fake, pullback, u_fake = sample_fake(
+                    nets, state.params["generator"], state.codes, key_fake, u, d, spec.class_mask
+                )
+                state, metrics = phase.critic(state, key_gp, x, fake)
+            # The generator has not moved: the last fake batch serves its own phase too.
+            state, generator_metrics = phase.generator(state, fake, pullback, u_fake, d)
+            metrics |= generator_metrics
+        if hyper.autoencodes:
+            state, autoencoder_metrics, z = phase.autoencoder(state, key_autoencoder, x, classed)
+            metrics |= autoencoder_metrics
+        else:
+            z, _, _ = phase.code(state.params, key_autoencoder, x)
+        asked = (fake, u_fake) if hyper.infers_classes and hyper.adversarial else None
+        state, inference_metrics = phase.inference(state, key_inference, examples, z, asked)
+        if hyper.infers_classes:
+            u = jnp.where(u >= 0, u, phase.classes(state.params, x))
+        codes = update_codes(state.codes, z, u, d, classed, hyper.code_decay)
+        state = state.replace(codes=codes)
+        state = update_ema(state, hyper.ema_decay)
+        metrics = {f"train/{name}": v for name, v in (metrics | inference_metrics).items()}
+        return state.replace(step=state.step + 1), metrics
+
+    return train_step
+
+
+def make_train_steps(train_step: TrainStep) -> Callable:
+    """Several steps in one call.
+
+    Returns `(state, run_key, pool, indices, num_real, count) -> (state, metrics)`. pool: what
+    batches are taken from; indices: [K, B] int32, the places in it of each batch, of which the
+    first `count` are taken; num_real: as in `Batch`. The metrics are those of the last step.
+    """
+    train_step = jax.jit(train_step)  # so that it is traced once
+
+    def train_steps(
+        state: TrainState,
+        run_key: jax.Array,
+        pool: Pool,
+        indices: Array,
+        num_real: Array,
+        count: Array,
+    ) -> tuple[TrainState, Metrics]:
+        def one(i: int | jax.Array, state: TrainState) -> tuple[TrainState, Metrics]:
+            batch = Batch(*(column[indices[i]] for column in pool), num_real)
+            return train_step(state, run_key, batch)
+
+        if len(indices) == 1:
+            return one(0, state)
+        metrics = jax.tree.map(jnp.zeros_like, jax.eval_shape(one, 0, state)[1])
+        return jax.lax.fori_loop(0, count, lambda i, carry: one(i, carry[0]), (state, metrics))
+
+    return train_steps

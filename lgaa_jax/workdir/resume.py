@@ -1,0 +1,102 @@
+"""With which config a run may go on: with its own, or with its own and more tasks at the end."""
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import ml_collections
+
+from lgaa_jax.data.loading import Task, crops
+from lgaa_jax.data.notation import split_tasks
+from lgaa_jax.errors import UserError
+from lgaa_jax.training.strategies import STRATEGIES
+from lgaa_jax.workdir.metadata import resolved_config
+
+
+def check_same_config(
+    workdir: str | os.PathLike, config: ml_collections.ConfigDict, free: Sequence[str] = ()
+) -> int:
+    """Raises UserError when the run in `workdir` cannot go on with `config`.
+
+    free: beginnings of dotted keys that may differ, as "log." or "data.data_dir". Returns how many
+    tasks the run was last given; 0 where there is no config.json, and so nothing to compare.
+    """
+    path = pathlib.Path(workdir) / "config.json"
+    if not path.exists():
+        return 0
+    old, new = _flat(_read_config(path)), _flat(resolved_config(config)["config"])
+    free = (*free, *_grown(workdir, old, new))
+    differ = [
+        f"{key} (there {_shown(old, key)}, now {_shown(new, key)})"
+        for key in sorted({*old, *new})
+        if not key.startswith(free) and _shown(old, key) != _shown(new, key)
+    ]
+    if differ:
+        raise UserError(
+            f"the run in {workdir} was started with another {', '.join(differ)}: "
+            "choose another --workdir or put the values back"
+        )
+    return len(split_tasks(old["tasks"]))
+
+
+def _grown(workdir: str | os.PathLike, old: Mapping, new: Mapping) -> tuple[str, ...]:
+    """The keys that may differ because the run is given more tasks at the end.
+
+    Raises UserError where that is what is asked for and the run has no room for them.
+    """
+    before, after = (split_tasks(flat["tasks"]) for flat in (old, new))
+    n = len(before)
+    if len(after) <= n or after[:n] != before or _differs(old, new, "max_tasks"):
+        return ()
+    back = "choose another --workdir or put `tasks` back"
+    if STRATEGIES[new["strategy"]].memory == "data":
+        raise UserError(
+            f"the run in {workdir} has strategy={new['strategy']!r}, which learns all tasks at "
+            f"once, and cannot be given more: {back}"
+        )
+    if len(after) > new["max_tasks"]:
+        raise UserError(
+            f"the run in {workdir} has room for its {n} tasks only, as max_tasks was not set when "
+            f"it was started: {back}"
+        )
+    same = crops(old["data.crop"], n) == crops(new["data.crop"], len(after))[:n]
+    return ("tasks", "data.crop") if same else ("tasks",)
+
+
+def check_classes(workdir: str | os.PathLike, loaded: Sequence[Task], before: int) -> None:
+    """Raises UserError when a task after the first `before` has more classes than all of those."""
+    most = max(task.num_classes for task in loaded[:before])
+    for task in loaded[before:]:
+        if task.num_classes > most:
+            raise UserError(
+                f"task {task.name!r} has {task.num_classes} classes and the networks of the run in "
+                f"{workdir} have room for {most}: choose another --workdir or put `tasks` back"
+            )
+
+
+def _read_config(path: pathlib.Path) -> dict:
+    try:
+        config = dict(json.loads(path.read_text(encoding="utf-8"))["config"])
+        split_tasks(config["tasks"])
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"{path} is not the config of a run ({type(error).__name__})"
+        raise UserError(f"{what}: choose another --workdir or delete that one") from error
+    return config
+
+
+def _flat(tree: Mapping, prefix: str = "") -> dict:
+    """{"a": {"b": 1}} as {"a.b": 1}."""
+    flat = {}
+    for key, value in tree.items():
+        inner = isinstance(value, Mapping)
+        flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return flat
+
+
+def _shown(flat: Mapping, key: str) -> str:
+    return json.dumps(flat[key]) if key in flat else "absent"
+
+
+def _differs(old: Mapping, new: Mapping, key: str) -> bool:
+    return _shown(old, key) != _shown(new, key)

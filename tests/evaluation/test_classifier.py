@@ -1,0 +1,73 @@
+"""The classifiers that judge images: what they learn, that they repeat, and their cache."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from conftest import assert_equal
+
+from lgaa_jax.data import loading
+from lgaa_jax.evaluation import (
+    classifier,
+)
+from lgaa_jax.networks.modules import ClassModel
+
+RNG = np.random.default_rng(0)
+MODEL = ClassModel(num_classes=3, width=8, dropout=0.5)
+
+
+def bars(n):
+    """A bright bar at one of three heights, on noise; its place is the class."""
+    labels = RNG.integers(0, 3, n).astype(np.int32)
+    images = RNG.integers(0, 60, (n, 16, 16, 1), np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[5 * label : 5 * label + 3] = 255
+    return loading.Split(images, labels, labels)
+
+
+@pytest.fixture(scope="module")
+def train_set():
+    return bars(200)
+
+
+@pytest.fixture(scope="module")
+def trained(train_set, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reference")
+    return classifier.reference(MODEL, train_set, 30, folder), folder
+
+
+def test_it_learns_and_its_features_are_one_row_per_image(trained):
+    test = bars(301)  # not a multiple of the batch
+    assert trained[0].accuracy(test.images, test.labels) > 0.95
+    predicted, features = trained[0](test.images)
+    assert (predicted.shape, features.shape) == ((301,), (301, 256))
+    assert (features >= 0).all()  # of a ReLU
+    first, _ = trained[0](test.images[:3])
+    np.testing.assert_array_equal(first, predicted[:3])
+
+
+def test_rows_without_a_label_are_not_learned_from(trained, train_set):
+    images = np.concatenate([train_set.images, bars(50).images])
+    labels = np.concatenate([train_set.labels, np.full(50, -1, np.int32)])
+    again = classifier.train(MODEL, images, labels, 30, seed=0)
+    assert_equal(again.params, trained[0].params)
+
+
+def test_it_is_trained_once_for_its_data_and_steps(trained, train_set, monkeypatch):
+    reference, folder = trained
+    monkeypatch.setattr(classifier, "train", lambda *args, **kwargs: pytest.fail("trained again"))
+    again = classifier.reference(MODEL, train_set, 30, folder)
+    assert_equal(again.params, reference.params)
+    other = dataclasses.replace(train_set, images=train_set.images[::-1])
+    for arguments in ((MODEL, other, 30), (MODEL, train_set, 31)):
+        with pytest.raises(pytest.fail.Exception, match="trained again"):
+            classifier.reference(*arguments, folder)
+
+
+def test_a_damaged_file_is_made_again(trained, train_set, tmp_path):
+    whole = next(trained[1].iterdir())
+    for content in (b"", b"\x00" * 100, whole.read_bytes()[:-100]):
+        (tmp_path / whole.name).write_bytes(content)
+        again = classifier.reference(MODEL, train_set, 30, tmp_path)
+        assert_equal(again.params, trained[0].params)
+        assert (tmp_path / whole.name).read_bytes() == whole.read_bytes()

@@ -1,0 +1,122 @@
+"""Every test example counts once, whatever the batch size; the metrics agree with NumPy."""
+
+import jax
+import numpy as np
+import pytest
+from conftest import NUM_CLASSES, NUM_TASKS, assert_equal
+
+from lgaa_jax.data.images import to_unit
+from lgaa_jax.data.loading import Split, Task
+from lgaa_jax.evaluation import (
+    grids,
+    inference,
+    split_metrics,
+)
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (11, 16, 16, 1), np.uint8)
+LABELS = RNG.integers(0, NUM_CLASSES, 11).astype(np.int32)
+SPLIT = Split(IMAGES, LABELS, LABELS)
+UNLABELLED = Split(IMAGES, np.full(11, -1, np.int32), LABELS)
+TASK = Task("toy", SPLIT, SPLIT, (0, 1, 3), NUM_CLASSES, "toy")
+DOMAINS = np.arange(NUM_TASKS) == 1  # the images are of task 1
+
+
+@pytest.fixture(scope="module")
+def batch_sums(system):
+    return split_metrics.make_batch_sums(system.nets, system.spec.class_mask)
+
+
+def test_the_means_agree_with_numpy_over_the_whole_set(system, s, batch_sums):
+    got = split_metrics.evaluate(batch_sums, s, DOMAINS, SPLIT, 4)
+    mask = system.spec.class_mask
+    reconstruct = jax.jit(lambda t, y: inference.reconstruct(system.nets, t, y, mask))
+    x_rec, u, d = reconstruct(s, to_unit(SPLIT.images))
+    error = (SPLIT.images / 255.0 - (np.asarray(x_rec) + 1) / 2) ** 2
+    mse = error.mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(got["mse"], mse.mean(), rtol=1e-5)
+    np.testing.assert_allclose(got["psnr"], (-10 * np.log10(mse)).mean(), rtol=1e-5)
+    assert got["accuracy"] == pytest.approx((np.asarray(u) == SPLIT.labels).mean())
+    assert got["domain_accuracy"] == pytest.approx((np.asarray(d) == 1).mean())
+    assert -1 <= got["ssim"] <= 1
+
+
+def test_an_image_may_be_of_any_task_with_its_set(s, batch_sums):
+    """Where a set was met as tasks 0 and 2, either is right."""
+
+    def accuracy(*tasks):
+        domains = np.isin(np.arange(NUM_TASKS), tasks)
+        return split_metrics.evaluate(batch_sums, s, domains, SPLIT, 4)["domain_accuracy"]
+
+    each = [accuracy(task) for task in range(NUM_TASKS)]
+    assert sum(each) == pytest.approx(1.0)
+    assert accuracy(0, 2) == pytest.approx(each[0] + each[2])
+
+
+def test_an_image_of_a_task_without_classes_is_reconstructed_without_a_class(
+    system, s, monkeypatch
+):
+    """The generator is replaced by one that shows its class and task."""
+    monkeypatch.setattr(inference, "generate", lambda nets, g, z, u, d: (u, d))
+    shown, reconstruct = [], inference.reconstruct
+    for row in range(NUM_TASKS):
+        mask = system.spec.class_mask.at[row].set(False)
+        (given, _), u, d = jax.jit(lambda x, m=mask: reconstruct(system.nets, s, x, m))(
+            to_unit(SPLIT.images)
+        )
+        np.testing.assert_array_equal(given, np.where(d == row, -1, u))
+        assert (u >= 0).all()  # what the class model says counts, whatever the task is taken for
+        shown += given.tolist()
+    assert -1 in shown
+
+
+@pytest.mark.parametrize("size", [1, 5, 11, 32])
+def test_the_batch_size_does_not_matter(s, batch_sums, size):
+    got, expected = (split_metrics.evaluate(batch_sums, s, DOMAINS, SPLIT, n) for n in (size, 4))
+    assert got == pytest.approx(expected, rel=1e-4)
+
+
+def test_padding_masks_what_it_adds():
+    batches = list(inference.padded(SPLIT, 4))
+    assert [int(mask.sum()) for *_, mask in batches] == [4, 4, 3]
+    assert all(len(images) == 4 for images, *_ in batches)
+    np.testing.assert_array_equal(np.concatenate([x[m] for x, _, m in batches]), SPLIT.images)
+
+
+def test_an_unlabelled_set_has_no_accuracy(s, batch_sums):
+    got = split_metrics.evaluate(batch_sums, s, DOMAINS, UNLABELLED, 4)
+    assert set(got) == {"domain_accuracy", "mse", "psnr", "ssim"}
+
+
+@pytest.mark.parametrize("size", [4, 32])
+def test_what_is_inferred_of_a_set_is_what_each_image_gives(system, s, size):
+    z, u = inference.infer_split(system.nets, s, SPLIT, size)
+    mean, _ = system.nets.apply("encoder", s.params, to_unit(SPLIT.images))
+    logits = system.nets.apply("class", s.params, to_unit(SPLIT.images))
+    np.testing.assert_allclose(z, mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(u, logits.argmax(-1))
+
+
+def test_ssim_of_equal_images_is_one_and_psnr_follows_its_definition():
+    import dm_pix
+
+    x = np.float32(SPLIT.images / 255)
+    np.testing.assert_allclose(dm_pix.ssim(x, x), np.ones(11), rtol=1e-5)
+    noisy = np.clip(x + 0.1, 0, 1)
+    expected = -10 * np.log10(((x - noisy) ** 2).mean(axis=(1, 2, 3)))
+    np.testing.assert_allclose(dm_pix.psnr(x, noisy), expected, rtol=1e-4)
+
+
+def test_grids_have_a_column_per_class_and_are_repeatable(system, s, key):
+    mask = np.array([[1, 1, 1, 1], [1, 1, 0, 1], [0, 0, 0, 0]], bool)
+    pictures = [grids.generated_grid(system.nets, s, key, mask, 1, 2) for _ in range(2)]
+    assert_equal(*pictures)
+    assert (pictures[0].shape, pictures[0].dtype) == ((2, 3, 16, 16, 1), np.uint8)
+    without = grids.generated_grid(system.nets, s, key, mask, 2, 2)
+    assert without.shape == (2, 10, 16, 16, 1)
+    real, reconstructed = grids.reconstruction_grids(system.nets, s, mask, TASK, 2)
+    assert real.shape == reconstructed.shape == (2, 3, 16, 16, 1)
+    assert any((real[0, 0] == image).all() for image in SPLIT.images[SPLIT.labels == 0])
+    unlabelled = Task("toy", UNLABELLED, UNLABELLED, (), 0, "toy")
+    columns = grids.reconstruction_grids(system.nets, s, mask, unlabelled, 2)[0].shape[1]
+    assert columns == 10

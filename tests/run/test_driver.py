@@ -1,0 +1,349 @@
+"""Whole runs at test size: stopping and resuming, what is written, evaluation, and refusals."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+from conftest import assert_equal, small_config
+
+from lgaa_jax import files
+from lgaa_jax.data import embedded, loading, sources
+from lgaa_jax.errors import UserError
+from lgaa_jax.run import driver, measurement
+from lgaa_jax.run.progress import Progress
+from lgaa_jax.workdir.metadata import resolved_config
+
+STEPS = 10  # two tasks of five; a checkpoint every four steps and at each task's end
+
+
+class StoppedError(Exception):
+    """Stands for the end of the process."""
+
+
+def run_until(monkeypatch, stop, config, workdir):
+    """Runs until step `stop` has been taken, and no further."""
+    taken = []
+
+    def update(_, steps):
+        taken.append(steps)
+        if len(taken) == stop:
+            raise StoppedError
+
+    with monkeypatch.context() as m:
+        m.setattr(Progress, "update", update)
+        try:
+            driver.run(config, workdir)
+        except StoppedError:
+            return
+    raise AssertionError("the run ended before it was stopped")
+
+
+def test_calls_end_with_every_period_and_take_no_more_than_allowed():
+    assert list(driver.calls(0, 11, 4, (3, 5))) == [
+        (0, 3),
+        (3, 5),
+        (5, 6),
+        (6, 9),
+        (9, 10),
+        (10, 11),
+    ]
+    assert list(driver.calls(2, 9, 3, (100,))) == [(2, 5), (5, 8), (8, 9)]
+    # Where a run goes on from one of these ends, the rest is cut as before.
+    assert list(driver.calls(6, 11, 4, (3, 5))) == [(6, 9), (9, 10), (10, 11)]
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def lines(workdir):
+    """The objects of metrics.jsonl."""
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def without_seconds(path):
+    """results.json less the one entry that is a time."""
+    results = read(path)
+    assert results.pop("seconds") >= 0
+    return results
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted run: its folder and final state. Its step is compiled once for all tasks."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    built, build = [], driver.build
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr(driver, "build", lambda config: built.append(build(config)) or built[-1])
+        s = driver.run(small_config(), workdir)
+    assert built[0].train_steps._cache_size() == 1
+    return workdir, s
+
+
+def test_a_run_writes_what_the_design_lists(whole):
+    workdir, s = whole
+    assert (int(s.step), int(s.task)) == (STEPS, 1)
+    assert {p.name for p in workdir.iterdir()} == {
+        "config.json",
+        "checkpoints",
+        "metrics.jsonl",
+        "tensorboard",
+        "images",
+        "reference",
+        "results.json",
+    }
+    results = without_seconds(workdir / "results.json")
+    assert results["tasks"] == ["digits", "letters"]
+    assert (results["strategy"], results["seed"], results["steps"]) == ("lgaa", 0, STEPS)
+    (first, unlearned), last = results["accuracy"]
+    assert unlearned is None
+    assert results["average_accuracy"] == pytest.approx(np.mean(last))
+    assert {"clustering_accuracy", "linear_probe"}.isdisjoint(results)
+    assert results["forgetting"] == pytest.approx(first - last[0])
+    assert results["forgetting_by_task"] == {"digits": results["forgetting"]}
+    assert len(results["domain_accuracy"]) == 2
+    assert set(results["reconstruction"]["letters"]) == {"mse", "psnr", "ssim"}
+    assert set(results["generation"]["digits"]) == {
+        "frechet_distance",
+        "precision",
+        "recall",
+        "fitting_capacity",
+        "label_agreement",
+        "class_balance",
+        "reference_accuracy",
+        "samples",
+    }
+    cells = [(entry["after_task"], entry["task"]) for entry in results["risk"]]
+    assert cells == [("digits", "digits"), ("letters", "digits"), ("letters", "letters")]
+    for entry in results["risk"]:
+        assert entry["target_risk"] <= entry["bound"] + 1e-12
+        parts = entry["source_risk"] + entry["discrepancy"] + entry["labelling_error"]
+        assert entry["bound"] == pytest.approx(parts)
+    logged = lines(workdir)
+    assert sorted({line["step"] for line in logged}) == [2, 4, 5, 6, 8, 10]
+    assert any("train/loss/critic" in line for line in logged)
+    assert any("eval/digits/accuracy" in line for line in logged)
+    pictures = {str(p.relative_to(workdir / "images")) for p in workdir.glob("images/*/*.png")}
+    assert "1_after_letters/digits_generated.png" in pictures
+    assert len(pictures) == 9
+    assert read(workdir / "config.json")["config"]["batch_size"] == 16
+
+
+@pytest.mark.parametrize(
+    "stop",
+    [pytest.param(n, marks=pytest.mark.slow) for n in (1, 4, 10)] + [5, 7],
+)
+def test_a_stopped_and_resumed_run_ends_in_the_same_bits(whole, tmp_path, monkeypatch, stop):
+    """Before the first checkpoint, on one, at the very end; at a task's end, inside task 1."""
+    run_until(monkeypatch, stop, small_config(), tmp_path / "run")
+    s = driver.run(small_config(), tmp_path / "run")
+    assert_equal(whole[1], s)
+    assert without_seconds(tmp_path / "run/results.json") == without_seconds(
+        whole[0] / "results.json"
+    )
+    # Not one line lost or twice, and none different.
+    assert lines(tmp_path / "run") == lines(whole[0])
+
+
+def test_a_finished_run_is_not_trained_again(whole):
+    before = (whole[0] / "metrics.jsonl").read_bytes()
+    s = driver.run(small_config(), whole[0])
+    assert_equal(whole[1], s)
+    assert (whole[0] / "metrics.jsonl").read_bytes() == before
+
+
+def test_eval_gives_the_numbers_that_training_wrote(whole):
+    path = whole[0] / "results.json"
+    written = path.read_bytes()
+    path.unlink()
+    driver.evaluate(small_config(), whole[0])
+    assert path.read_bytes() == written
+    first = driver.evaluate(small_config(), whole[0], step=5)
+    assert (first["steps"], first["accuracy"][1]) == (5, [None, None])
+    assert "forgetting" not in first
+    driver.evaluate(small_config(), whole[0])
+    assert path.read_bytes() == written
+
+
+def test_another_config_is_refused_in_the_same_workdir(whole):
+    with pytest.raises(UserError, match=r"another seed \(there 0, now 1\)"):
+        driver.run(small_config(seed=1), whole[0])
+    with pytest.raises(UserError, match=r"another net\.width"):
+        driver.evaluate(small_config(**{"net.width": 16}), whole[0])
+
+
+def test_eval_needs_a_run_and_a_step_that_it_kept(whole, tmp_path):
+    with pytest.raises(UserError, match="holds no checkpoints; train first"):
+        driver.evaluate(small_config(), tmp_path)
+    with pytest.raises(UserError, match="there is no checkpoint of step 3"):
+        driver.evaluate(small_config(), whole[0], step=3)
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        pytest.param("finetune", marks=pytest.mark.slow),
+        pytest.param("joint", marks=pytest.mark.slow),
+        pytest.param("experience_replay", marks=pytest.mark.slow),
+        "gan_replay",
+        pytest.param("vae_replay", marks=pytest.mark.slow),
+    ],
+)
+def test_the_baselines_run_in_the_same_harness(tmp_path, strategy):
+    driver.run(small_config(strategy=strategy, steps_per_task=2), tmp_path)
+    results = read(tmp_path / "results.json")
+    assert results["strategy"] == strategy
+    assert (results["accuracy"][0][1] is None) == (strategy != "joint")
+    assert ("risk" in results) == strategy.endswith(("gan_replay", "vae_replay"))
+    reconstructed = list(tmp_path.glob("images/*/*_reconstructed.png"))
+    autoencodes = strategy != "gan_replay"
+    assert ("reconstruction" in results) == bool(reconstructed) == autoencodes
+
+
+ACCURACY = {
+    "accuracy",
+    "average_accuracy",
+    "forgetting",
+    "forgetting_by_task",
+    "backward_transfer",
+}
+
+
+@pytest.mark.slow
+def test_without_labels_there_is_no_accuracy(tmp_path):
+    driver.run(small_config(labels="none", steps_per_task=2), tmp_path)
+    results = read(tmp_path / "results.json")
+    assert (ACCURACY | {"clustering_accuracy", "risk"}).isdisjoint(results)
+    assert len(results["domain_accuracy"]) == len(results["linear_probe"]) == 2
+
+
+def test_without_labels_classes_are_found_and_the_true_ones_are_for_evaluation_only(
+    tmp_path, monkeypatch
+):
+    config = small_config(labels="none", num_classes=3, steps_per_task=2)
+    s = driver.run(config, tmp_path / "run")
+    results = read(tmp_path / "run/results.json")
+    (first, unlearned), last = results["clustering_accuracy"]
+    assert unlearned is None
+    assert all(1 / 10 <= value <= 1 for value in (first, *last, *results["linear_probe"]))
+    assert len(results["linear_probe"]) == 2
+    assert ACCURACY.isdisjoint(results)
+    # The moments of codes move for the classes that were inferred.
+    moved = np.abs(s.codes["mean"]).sum(-1) > 0
+    assert moved.any(axis=1).all()
+
+    def without_truth(config):
+        for task in load(config):
+            train_set, test_set = (
+                dataclasses.replace(split, truth=np.full_like(split.truth, -1))
+                for split in (task.train, task.test)
+            )
+            yield dataclasses.replace(task, train=train_set, test=test_set)
+
+    load = loading.load
+    monkeypatch.setattr(loading, "load", lambda config: tuple(without_truth(config)))
+    monkeypatch.setattr(measurement, "task_grids", lambda *args: {})
+    assert_equal(s, driver.run(config, tmp_path / "without"))
+    without = read(tmp_path / "without/results.json")
+    assert {"clustering_accuracy", "linear_probe"}.isdisjoint(without)
+
+
+@pytest.mark.slow
+def test_a_run_of_paper64(tmp_path):
+    """As the 64x64 configs have it, at a small width: five critic updates a step and no labels."""
+    sizes = {"model": "paper64", "data.size": 64, "data.channels": 3, "net.width": 4}
+    changes = {"labels": "none", "loss.n_critic": 5, "steps_per_task": 2}
+    s = driver.run(small_config(**sizes, **changes), tmp_path)
+    assert int(s.step) == 4
+    assert int(s.opt["critic"][0].count) == 20
+    assert set(read(tmp_path / "results.json")["reconstruction"]) == {"digits", "letters"}
+
+
+def test_a_run_that_is_given_a_task_ends_in_the_same_bits_as_one_that_knew_it(whole, tmp_path):
+    """The first run has finished when it is extended."""
+    first = small_config(tasks="digits", max_tasks=2, **{"eval.generation": "never"})
+    driver.run(first, tmp_path)
+    assert read(tmp_path / "results.json")["finished"]
+    assert_equal(whole[1], driver.run(small_config(max_tasks=2), tmp_path))
+    assert lines(tmp_path) == lines(whole[0])
+    assert without_seconds(tmp_path / "results.json") == without_seconds(whole[0] / "results.json")
+    assert read(tmp_path / "config.json")["config"]["tasks"] == "digits,letters"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [7, None])
+def test_a_run_of_two_tasks_is_extended_by_a_third(tmp_path, monkeypatch, stop):
+    """Inside the second task, and when it has finished; the third is the first again."""
+    changes = {"max_tasks": 3, "eval.generation": "never"}
+    two, three = (
+        small_config(tasks=t, **changes) for t in ("digits,letters", "digits,letters,digits")
+    )
+    s = driver.run(three, tmp_path / "whole")
+    if stop:
+        run_until(monkeypatch, stop, two, tmp_path / "run")
+    else:
+        driver.run(two, tmp_path / "run")
+    assert_equal(s, driver.run(three, tmp_path / "run"))
+    results = [without_seconds(tmp_path / name / "results.json") for name in ("run", "whole")]
+    assert results[0] == results[1]
+    assert results[0]["tasks"] == ["digits", "letters", "digits#2"]
+    assert np.shape(results[0]["accuracy"]) == (3, 3)
+    assert lines(tmp_path / "run") == lines(tmp_path / "whole")
+    pictures = {p.name for p in (tmp_path / "run/images/2_after_digits-2").iterdir()}
+    assert {"digits_real.png", "digits-2_real.png"} < pictures
+
+
+def test_a_task_with_more_classes_is_refused_before_anything_is_changed(
+    whole, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(sources.SOURCES, "more", sources.Source(11, embedded.digits))
+    config = small_config(tasks="digits", max_tasks=2)
+    files.write_json(tmp_path / "config.json", resolved_config(config))
+    config.tasks = "digits,more"
+    with pytest.raises(UserError, match=r"task 'more' has 11 classes and .* have room for 10"):
+        driver.run(config, tmp_path)
+    assert read(tmp_path / "config.json")["config"]["tasks"] == "digits"
+
+
+def test_a_task_without_classes_beside_one_that_has_some(tmp_path, monkeypatch):
+    """First, so that it is replayed while the other is learned."""
+    monkeypatch.setitem(sources.SOURCES, "plain", sources.Source(0, embedded.digits))
+    config = small_config(tasks="plain,letters,plain", steps_per_task=2)
+    s = driver.run(config, tmp_path)
+    results = read(tmp_path / "results.json")
+    (_, first, _), (_, last, _) = results["accuracy"][1:]
+    assert results["accuracy"] == [[None] * 3, [None, first, None], [None, last, None]]
+    assert results["average_accuracy"] == last
+    assert results["forgetting"] == pytest.approx(first - last)
+    assert set(results["generation"]) == {"letters"}
+    assert {entry["task"] for entry in results["risk"]} == {"letters"}
+    # Its codes are kept in its first column.
+    moved = (np.asarray(s.codes["mean"]) != 0).any(axis=-1)
+    assert (moved[[0, 2]] == (np.arange(10) == 0)).all()
+    assert moved[1].sum() > 1
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(monkeypatch, tmp_path):
+    """A run that is well up to its first checkpoint, and then goes on from spoilt parameters."""
+    run_until(monkeypatch, 4, small_config(), tmp_path)
+    restore = driver._restore
+
+    def spoilt(*args):
+        s, done = restore(*args)
+        params = {**s.params, "critic": jax.tree.map(lambda p: p * np.nan, s.params["critic"])}
+        return s.replace(params=params), done
+
+    monkeypatch.setattr(driver, "_restore", spoilt)
+    with pytest.raises(UserError, match=r"train/\S+ became nan by step 5 \(task digits\)"):
+        driver.run(small_config(), tmp_path)
+    assert (tmp_path / "checkpoints/4").exists()
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_nothing_is_written_when_the_data_cannot_be_had(tmp_path):
+    changes = {"tasks": "mnist", "data.data_dir": str(tmp_path / "nowhere")}
+    with pytest.raises(UserError, match="not prepared"):
+        driver.run(small_config(**changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,227 @@
+import logging
+import shutil
+import threading
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lgaa_jax.errors import UserError
+from lgaa_jax.workdir.checkpoint import Checkpoints
+
+
+@flax.struct.dataclass
+class State:
+    step: jax.Array
+    params: dict
+    mask: jax.Array
+
+
+def make_state(seed=0, width=3, dtype=jnp.bfloat16):
+    rng = np.random.default_rng(seed)
+    params = {
+        "w": jnp.asarray(rng.normal(size=(width, 4)), jnp.float32),
+        "half": jnp.asarray(rng.normal(size=(5,)), dtype),
+        # Large enough that the CPU backend would share its memory with NumPy.
+        "big": jnp.asarray(rng.normal(size=(300_000,)), jnp.float32),
+    }
+    return State(jnp.int32(seed), params, jnp.asarray(rng.uniform(size=7) < 0.5))
+
+
+def abstract(state):
+    return jax.eval_shape(lambda: state)
+
+
+def on_host(tree):
+    return jax.tree.map(lambda x: np.array(x, copy=True), tree)
+
+
+def assert_same_bits(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        assert x.dtype == y.dtype
+        assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
+
+
+def _spoil(state):
+    return jax.tree.map(lambda x: ~x if x.dtype == bool else x * 0 - jnp.ones((), x.dtype), state)
+
+
+spoil = jax.jit(_spoil, donate_argnums=0)
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A workdir with steps 1 and 2."""
+    workdir = tmp_path_factory.mktemp("run")
+    with Checkpoints(workdir, keep=5) as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, make_state(step), {"task": step})
+    return workdir
+
+
+@pytest.fixture
+def workdir(saved, tmp_path):
+    """A copy of it, to break."""
+    return shutil.copytree(saved, tmp_path / "run")
+
+
+def test_round_trip_is_bit_exact(saved):
+    with Checkpoints(saved) as checkpoints:
+        assert checkpoints.steps() == [1, 2]
+        assert checkpoints.latest_step() == 2
+        for step in (1, 2):
+            state, meta = checkpoints.restore(step, abstract(make_state()))
+            assert isinstance(state, State)
+            assert all(isinstance(x, jax.Array) for x in jax.tree.leaves(state))
+            assert_same_bits(state, make_state(step))
+            assert meta == {"task": step}
+
+
+def test_donating_right_after_save_and_after_restore_is_safe(tmp_path):
+    with Checkpoints(tmp_path, keep=4) as checkpoints:
+        for step in range(4):
+            state = make_state(step)
+            checkpoints.save(step, state, {})
+            for _ in range(2):
+                state = spoil(state)
+        checkpoints.wait()
+        for step in range(4):
+            state, _ = checkpoints.restore(step, abstract(make_state()))
+            assert_same_bits(state, make_state(step))
+            spoiled = on_host(spoil(state))
+            assert_same_bits(spoiled, on_host(_spoil(make_state(step))))
+            again, _ = checkpoints.restore(step, abstract(make_state()))
+            assert_same_bits(again, make_state(step))
+
+
+def test_restores_onto_the_sharding_asked_for(saved):
+    mesh = jax.sharding.Mesh(np.array(jax.devices()), ("data",))
+    replicated = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    target = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated),
+        abstract(make_state()),
+    )
+    with Checkpoints(saved) as checkpoints:
+        state, _ = checkpoints.restore(1, target)
+    assert all(x.sharding == replicated for x in jax.tree.leaves(state))
+    assert_same_bits(state, make_state(1))
+
+
+def test_keeps_the_latest_and_the_ends_of_tasks(tmp_path):
+    state = {"x": jnp.zeros(3)}
+    with Checkpoints(tmp_path, keep=2, task_ends=[2, 5, 9]) as checkpoints:
+        for step in range(1, 9):
+            checkpoints.save(step, state, {})
+        checkpoints.wait()
+        assert checkpoints.steps() == [2, 5, 7, 8]
+    with Checkpoints(tmp_path, keep=2, task_ends=[2, 5, 9]) as checkpoints:
+        for step in (9, 10, 11):
+            checkpoints.save(step, state, {})
+    with Checkpoints(tmp_path) as checkpoints:
+        assert checkpoints.steps() == [2, 5, 9, 10, 11]
+
+
+def test_saving_a_step_again_changes_nothing(workdir):
+    with Checkpoints(workdir, keep=5) as checkpoints:
+        checkpoints.save(2, make_state(7), {"task": 7})
+        checkpoints.wait()
+        state, meta = checkpoints.restore(2, abstract(make_state()))
+    assert meta == {"task": 2}
+    assert_same_bits(state, make_state(2))
+
+
+def test_a_leftover_of_a_killed_save_is_no_checkpoint(workdir):
+    leftover = workdir / "checkpoints" / "3.orbax-checkpoint-tmp"
+    (leftover / "state").mkdir(parents=True)
+    with Checkpoints(workdir, keep=5) as checkpoints:
+        assert checkpoints.latest_step() == 2
+        checkpoints.save(3, make_state(3), {})
+        checkpoints.wait()
+        assert checkpoints.latest_step() == 3
+        assert_same_bits(checkpoints.restore(3, abstract(make_state()))[0], make_state(3))
+
+
+def test_an_empty_workdir_is_left_alone(tmp_path):
+    with Checkpoints(tmp_path / "none") as checkpoints:
+        assert checkpoints.latest_step() is None
+        assert checkpoints.steps() == []
+        checkpoints.wait()
+        with pytest.raises(UserError, match="there is no checkpoint in"):
+            checkpoints.restore(1, abstract(make_state()))
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_step_names_those_there(saved):
+    with Checkpoints(saved) as checkpoints, pytest.raises(UserError, match=r"take 1, 2$"):
+        checkpoints.restore(3, abstract(make_state()))
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (make_state(width=9), r"params/w is float32\[3, 4\] there and float32\[9, 4\]"),
+        (make_state(dtype=jnp.float32), r"params/half is bfloat16\[5\] there and float32\[5\]"),
+        (make_state().params, "another model"),
+    ],
+)
+def test_another_form_is_refused(saved, other, says):
+    with Checkpoints(saved) as checkpoints, pytest.raises(UserError, match=says) as error:
+        checkpoints.restore(1, abstract(other))
+    assert "\n" not in str(error.value)
+
+
+def _truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _truncate_data(step):
+    files = [p for p in (step / "state").rglob("*") if p.is_file() and "/d/" in p.as_posix()]
+    assert files
+    for path in files:
+        _truncate(path)
+
+
+BREAK = {
+    "data": _truncate_data,
+    "manifest": lambda step: _truncate(step / "state" / "manifest.ocdbt"),
+    "tree": lambda step: _truncate(step / "state" / "_METADATA"),
+    "no tree": lambda step: (step / "state" / "_METADATA").unlink(),
+    "no state": lambda step: shutil.rmtree(step / "state"),
+    "no meta": lambda step: shutil.rmtree(step / "meta"),
+    "meta": lambda step: _truncate(step / "meta" / "metadata"),
+    "empty": lambda step: [shutil.rmtree(p) for p in step.iterdir() if p.is_dir()],
+}
+
+
+@pytest.mark.parametrize("what", BREAK)
+def test_a_broken_checkpoint_says_so_and_the_one_before_reads(workdir, what):
+    BREAK[what](workdir / "checkpoints" / "2")
+    with Checkpoints(workdir) as checkpoints:
+        with pytest.raises(UserError, match=r"step 2 in .* cannot be read .*: delete ") as error:
+            checkpoints.restore(2, abstract(make_state()))
+        assert "\n" not in str(error.value)
+        assert_same_bits(checkpoints.restore(1, abstract(make_state()))[0], make_state(1))
+
+
+def own_threads():
+    """All threads but those of asyncio's pool, which serves the whole process and grows with it."""
+    return {t for t in threading.enumerate() if not t.name.startswith("asyncio_")}
+
+
+def test_close_leaves_no_thread_and_saving_prints_nothing(tmp_path, caplog, capfd):
+    before = own_threads()
+    with caplog.at_level(logging.INFO, logger="absl"), Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, {"x": jnp.zeros(3)}, {})
+        checkpoints.wait()
+        checkpoints.restore(1, {"x": jax.ShapeDtypeStruct((3,), jnp.float32)})
+    assert own_threads() <= before
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
+
+
+def test_keeping_none_is_refused(tmp_path):
+    with pytest.raises(UserError, match="keep_checkpoints is 0"):
+        Checkpoints(tmp_path, keep=0)

@@ -1,0 +1,103 @@
+"""With which config a run may go on, and the sentence where it may not."""
+
+import types
+
+import pytest
+from conftest import small_config
+
+from lgaa_jax import files
+from lgaa_jax.errors import UserError
+from lgaa_jax.workdir import resume
+from lgaa_jax.workdir.metadata import resolved_config
+
+
+def begin(folder, **changes):
+    """A folder in which a run was started: tasks a and b, room for three."""
+    c = small_config(**{"tasks": "a,b", "max_tasks": 3, **changes})
+    files.write_json(folder / "config.json", resolved_config(c))
+    return folder
+
+
+def check(folder, free=(), **changes):
+    """Whether the run in `folder` may go on with this config."""
+    c = small_config(**{"tasks": "a,b", "max_tasks": 3, **changes})
+    return resume.check_same_config(folder, c, free)
+
+
+def test_the_same_config_may_go_on(tmp_path):
+    run = begin(tmp_path)
+    assert check(run) == 2
+    assert check(run, free=("log.",), **{"log.every": 7}) == 2
+    assert check(tmp_path / "none", seed=9) == 0
+
+
+def test_another_config_is_refused_with_both_values(tmp_path):
+    with pytest.raises(UserError, match=r"another --workdir or put the values back") as error:
+        check(begin(tmp_path), free=("log.k",), **{"seed": 3, "log.every": 7})
+    assert "another log.every (there 2, now 7), seed (there 0, now 3)" in str(error.value)
+
+
+def test_a_key_that_came_or_went_is_a_difference(tmp_path):
+    c = small_config(tasks="a,b", max_tasks=3)
+    content = resolved_config(c)
+    content["config"]["pair"] = [1, 2]
+    del content["config"]["seed"]
+    files.write_json(tmp_path / "config.json", content)
+    with pytest.raises(
+        UserError, match=r"pair \(there \[1, 2\], now absent\), seed \(there absent"
+    ):
+        check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", '{"config": {', "[]", '{"other": 1}', '{"config": 3}', '{"config": {"seed": 0}}'],
+)
+def test_a_broken_config_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(UserError, match=r"config\.json is not the config of a run"):
+        check(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("", ""), ("16", "16"), ("16", "16,16,24"), ("16,24", "16,24,8"), ("0,0", "")],
+)
+def test_tasks_may_grow_at_the_end_and_their_crops_with_them(tmp_path, before, after):
+    run = begin(tmp_path, **{"data.crop": before})
+    assert check(run, tasks="a, b,c[0,1]", **{"data.crop": after}) == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tasks": "a"}, r'another tasks \(there "a,b", now "a"\)'),
+        ({"tasks": "a,c,b"}, "another tasks"),
+        ({"tasks": "a,b,c", "max_tasks": 4}, "another max_tasks .*, tasks"),
+        ({"tasks": "a,b,c", "data.crop": "16,8,8"}, r"another data\.crop"),
+        ({"tasks": "a,b,c", "seed": 1}, r"another seed \(there 0, now 1\): choose"),
+    ],
+)
+def test_any_other_change_of_the_tasks_is_refused(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        check(begin(tmp_path), **changes)
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        ({"max_tasks": 0}, "has room for its 2 tasks only, as max_tasks was not set when it was"),
+        ({"strategy": "joint"}, "has strategy='joint', which learns all tasks at once, and cannot"),
+    ],
+)
+def test_a_run_that_cannot_be_given_more_tasks_says_so(tmp_path, run, message):
+    with pytest.raises(UserError, match=message) as error:
+        check(begin(tmp_path, **run), tasks="a,b,c", **run)
+    assert "\n" not in str(error.value)
+
+
+def test_a_new_task_may_not_have_more_classes_than_the_networks():
+    loaded = [types.SimpleNamespace(name=f"task{n}", num_classes=n) for n in (3, 10, 0, 10, 11)]
+    resume.check_classes("run", loaded[:4], 2)
+    with pytest.raises(UserError, match=r"task 'task11' has 11 classes and .* have room for 10"):
+        resume.check_classes("run", loaded, 2)
