@@ -1,12 +1,19 @@
-"""Files: written at once or not at all, and where things are kept that can be made anew."""
+"""Files: paths as users write them, written at once or not at all, and the user's cache."""
 
 import json
 import os
-import pathlib
 from pathlib import Path
+from typing import Any
+
+PathLike = str | os.PathLike[str]
 
 
-def write_json(path: str | os.PathLike, obj):
+def expand(path: PathLike) -> Path:
+    """The path that a user wrote, with `~` and `~name` replaced; every such path comes here."""
+    return Path(path).expanduser()
+
+
+def write_json(path: PathLike, obj: Any) -> None:
     """Writes `obj` as indented JSON, at once or not at all. Raises ValueError for nan and inf."""
     try:
         text = json.dumps(obj, indent=2, allow_nan=False) + "\n"
@@ -17,9 +24,9 @@ def write_json(path: str | os.PathLike, obj):
     write_bytes(path, text.encode())
 
 
-def write_bytes(path: str | os.PathLike, content: bytes):
+def write_bytes(path: PathLike, content: bytes) -> None:
     """Gives the file new content; a reader, or a kill midway, sees the old or the new, whole."""
-    path = pathlib.Path(path)
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -31,5 +38,5 @@ def write_bytes(path: str | os.PathLike, content: bytes):
 
 def user_cache(name: str) -> Path:
     """The folder `name` in this project's part of the user's cache folder; it may not exist yet."""
-    root = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(root, "lgaa_jax", name)
+    root = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return expand(root) / "lgaa_jax" / name
