@@ -1,16 +1,28 @@
-"""Command line: `python launch.py --config=configs/quickstart.py [--workdir=DIR] [--mode=eval]`."""
+"""Trains, evaluates or compares runs of a config.
+
+    python launch.py --config=configs/quickstart.py [--workdir=DIR] [--config.KEY=VALUE ...]
+    python launch.py --config=configs/quickstart.py --mode=eval
+    python launch.py --config=configs/quickstart.py --mode=compare --strategies=lgaa,finetune
+
+configs/default.py has every KEY. The same command again goes on where a run was stopped.
+"""
 
 import os
 import re
 import sys
+import traceback
 
+import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from lgaa_jax.errors import UserError
 from lgaa_jax.files import user_cache
 
-CONFIG = config_flags.DEFINE_config_file("config", None, "The experiment.", lock_config=True)
+INTERRUPTED = 130  # exit status after Ctrl-C, as of a shell's own commands
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "FILE or FILE:PRESET, such as configs/mnist_fashion.py:small.", lock_config=True
+)
 WORKDIR = flags.DEFINE_string("workdir", None, "Where the run writes; default runs/<config name>.")
 MODE = flags.DEFINE_enum(
     "mode",
@@ -30,17 +42,49 @@ ONLY_WITH = {"step": "eval", "strategies": "compare", "seeds": "compare", "devic
 
 
 def parse_flags(argv: list[str]) -> list[str]:
-    """absl's parser, but a mistake in a flag or a config key ends in one sentence."""
+    """absl's parser, but a mistake in a flag, a config key or a config ends in one sentence."""
     try:
         rest = flags.FLAGS(argv)
-    except (AttributeError, KeyError) as error:
-        sys.exit(f"launch.py: a --config.KEY is unknown: {reason(error)}; see configs/default.py.")
-    except (flags.Error, TypeError, ValueError) as error:
+    except flags.Error as error:
         sys.exit(f"launch.py: {reason(error)}")
-    path = config_path().partition(":")[0]
-    if not os.path.isfile(path):
-        sys.exit(f"launch.py: there is no config {path!r}; paths count from the present folder.")
+    except Exception as error:  # whatever the user's config raises
+        check_config_file()
+        sys.exit(f"launch.py: {config_mistake(error)}")
+    check_config_file()
+    if not isinstance(CONFIG.value, ml_collections.ConfigDict):
+        sys.exit(f"launch.py: get_config in {config_file()} must return a ConfigDict.")
     return rest
+
+
+def check_config_file() -> None:
+    """Ends the program where there is no such config."""
+    path = config_file()
+    if not os.path.isfile(path):
+        if os.path.isfile(config_path()):
+            sys.exit(
+                f"launch.py: the config {config_path()!r} has a colon in its path, which begins a "
+                "preset; rename it."
+            )
+        sys.exit(f"launch.py: there is no config {path!r}; paths count from the present folder.")
+
+
+def config_mistake(error: Exception) -> str:
+    """What to say of an error that came while the config was loaded or changed by flags."""
+    path, where = config_file(), None
+    if isinstance(error, SyntaxError):
+        where = error.lineno
+    for frame in traceback.extract_tb(error.__traceback__):
+        if os.path.realpath(frame.filename) == os.path.realpath(path):
+            where = frame.lineno
+    if "no attribute 'get_config'" in str(error):
+        return f"the config {path} has no function get_config(preset); configs/default.py has one."
+    if isinstance(error, ValueError):  # it says what may be: a preset, a number
+        return reason(error)
+    if where is not None:
+        return f"the config {path}, line {where}: {type(error).__name__}: {reason(error)}"
+    if isinstance(error, AttributeError | KeyError):
+        return f"a --config.KEY is unknown: {reason(error)}; see configs/default.py."
+    return reason(error)
 
 
 def reason(error: Exception) -> str:
@@ -52,8 +96,17 @@ def reason(error: Exception) -> str:
 
 
 def config_path() -> str:
-    """What --config names: FILE or FILE:PRESET."""
-    return config_flags.get_config_filename(flags.FLAGS["config"])
+    """What --config names: FILE or FILE:PRESET; also where its parsing failed."""
+    for argument, following in zip(sys.argv[1:], [*sys.argv[2:], ""], strict=True):
+        name, assigned, value = argument.partition("=")
+        if name in ("--config", "-config"):
+            return value if assigned else following
+    return ""
+
+
+def config_file() -> str:
+    """FILE of what --config names."""
+    return config_path().partition(":")[0]
 
 
 def default_workdir() -> str:
@@ -63,7 +116,7 @@ def default_workdir() -> str:
     return os.path.join("runs", f"{name}-{preset}" if preset else name)
 
 
-def keep_compiled() -> None:
+def set_up_jax() -> None:
     """Lets JAX keep what it compiles in the user's cache folder, so that a second start is quick.
 
     JAX_COMPILATION_CACHE_DIR names another folder; with JAX_ENABLE_COMPILATION_CACHE=false
@@ -91,13 +144,26 @@ def main(argv: list[str]) -> None:
         # JAX, Flax and Orbax take seconds to import: a mistake in the flags is told before that.
         from lgaa_jax.run import driver
 
-        keep_compiled()
+        set_up_jax()
         if MODE.value == "train":
             driver.run(CONFIG.value, workdir)
         else:
             driver.evaluate(CONFIG.value, workdir, STEP.value)
     except UserError as error:
         sys.exit(f"launch.py: {error}")
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.exit(
+            f"launch.py: {error.filename}: {error.strerror}; once that is mended, the same command "
+            "goes on from the last checkpoint."
+        )
+    except KeyboardInterrupt:
+        print(
+            "launch.py: interrupted; the same command goes on from the last checkpoint.",
+            file=sys.stderr,
+        )
+        sys.exit(INTERRUPTED)
 
 
 def compare(workdir: str) -> None:

@@ -50,7 +50,7 @@ def first_step(args: argparse.Namespace) -> None:
         sys.stdout.flush()
         os._exit(0)
 
-    launch.keep_compiled()
+    launch.set_up_jax()
     with (
         mock.patch.object(Progress, "update", stop),
         tempfile.TemporaryDirectory() as folder,

@@ -114,7 +114,7 @@ def get_config() -> ml_collections.ConfigDict:
     log.keep_checkpoints = 2  # most recent checkpoints kept, beside those at task ends
     log.eval_batch = 250  # images per evaluation batch; changes no result beyond rounding
 
-    return c
+    return c.lock()  # a misspelt key is an error, here and in the configs that change a few
 
 
 def check_preset(preset: str, presets: tuple[str, ...], config: str) -> None:

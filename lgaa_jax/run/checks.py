@@ -1,9 +1,11 @@
 """Checks of a config's values before anything is loaded or written."""
 
+from typing import Any
+
 import ml_collections
 
 from lgaa_jax.data.notation import split_tasks
-from lgaa_jax.errors import require
+from lgaa_jax.errors import UserError, require
 from lgaa_jax.evaluation import inception
 from lgaa_jax.evaluation.sample_metrics import NEIGHBOURS
 from lgaa_jax.networks.nets import check_model
@@ -12,8 +14,6 @@ from lgaa_jax.training.strategies import STRATEGIES
 
 # Beginnings of the keys that may change when a run is resumed: they change nothing in training.
 FREE_KEYS = ("log.", "eval.", "data.data_dir", "data.cache_dir")
-
-
 CHOICES = {
     "strategy": tuple(STRATEGIES),
     "compute_dtype": ("float32", "bfloat16"),
@@ -25,8 +25,6 @@ CHOICES = {
         for phase in ("critic", "generator", "autoencoder", "inference")
     },
 }
-
-
 POSITIVE = (
     "batch_size",
     "loss.temperature",
@@ -42,8 +40,6 @@ POSITIVE = (
     "log.eval_batch",
     *(f"optim.{p}.learning_rate" for p in ("critic", "generator", "autoencoder", "inference")),
 )
-
-
 NOT_NEGATIVE = (
     "seed",
     "max_tasks",
@@ -63,8 +59,6 @@ NOT_NEGATIVE = (
     "loss.balance",
     "loss.class_noise",
 )
-
-
 BELOW_ONE = (
     "labelled_share",
     "ema_decay",
@@ -79,25 +73,68 @@ BELOW_ONE = (
 )
 
 
-def value(config: ml_collections.ConfigDict, key: str):
-    """The value of a dotted key."""
+TEXT = ("tasks", "labels", "data.data_dir", "data.crop", "data.cache_dir")
+MAX_SEED = 2**32 - 1  # JAX makes its key of 32 bits
+
+
+def value(config: ml_collections.ConfigDict, key: str) -> Any:
+    """The value of a dotted key; UserError where the config has none."""
+    found: Any = config
     for part in key.split("."):
-        config = config[part]
-    return config
+        if not isinstance(found, ml_collections.ConfigDict) or part not in found:
+            raise UserError(
+                f"the config has no key {key!r}; let it begin from default.get_config() of "
+                "configs/default.py, which has them all."
+            )
+        found = found[part]
+    return found
+
+
+def _number(config: ml_collections.ConfigDict, key: str, wanted: str) -> float:
+    found = value(config, key)
+    # nan compares as neither above nor below anything.
+    number = isinstance(found, int | float) and not isinstance(found, bool) and found == found
+    require(number, key, found, f"a number, {wanted}")
+    return found
 
 
 def check_config(config: ml_collections.ConfigDict) -> None:
     """Raises UserError, one sentence with the key, its value and what it may be."""
     for key, allowed in CHOICES.items():
-        require(
-            value(config, key) in allowed, key, value(config, key), "one of " + ", ".join(allowed)
-        )
+        found = value(config, key)
+        require(found in allowed, key, found, "one of " + ", ".join(allowed))
     for key in POSITIVE:
-        require(value(config, key) > 0, key, value(config, key), "above 0")
+        require(_number(config, key, "above 0") > 0, key, value(config, key), "above 0")
     for key in NOT_NEGATIVE:
-        require(value(config, key) >= 0, key, value(config, key), "0 or more")
+        require(_number(config, key, "0 or more") >= 0, key, value(config, key), "0 or more")
     for key in BELOW_ONE:
-        require(0 <= value(config, key) < 1, key, value(config, key), "at least 0 and below 1")
+        wanted = "at least 0 and below 1"
+        require(0 <= _number(config, key, wanted) < 1, key, value(config, key), wanted)
+    for key in TEXT:
+        require(isinstance(value(config, key), str), key, value(config, key), "a text")
+    require(config.seed <= MAX_SEED, "seed", config.seed, f"at most {MAX_SEED}")
+    _check_schedule(config)
+    require(
+        config.labels == "none" or not config.num_classes,
+        "num_classes",
+        config.num_classes,
+        "0 unless labels is none",
+    )
+    samples = _number(config, "eval.samples", "at least 4")
+    require(samples > NEIGHBOURS, "eval.samples", samples, "at least 4")
+    if value(config, "eval.inception_weights"):
+        inception.check(config.eval.inception_weights)
+    require(
+        config.replay.label != "soft" or config.replay.mode == "online",
+        "replay.label",
+        config.replay.label,
+        "model or drawn where replay.mode is materialised",
+    )
+    replay_fraction(config)
+    check_model(config)
+
+
+def _check_schedule(config: ml_collections.ConfigDict) -> None:
     require(
         config.steps_per_task > 0 or config.epochs_per_task > 0,
         "steps_per_task",
@@ -111,20 +148,3 @@ def check_config(config: ml_collections.ConfigDict) -> None:
         config.max_tasks,
         f"0 or at least {named}, the number of tasks",
     )
-    require(
-        config.labels == "none" or not config.num_classes,
-        "num_classes",
-        config.num_classes,
-        "0 unless labels is none",
-    )
-    require(config.eval.samples > NEIGHBOURS, "eval.samples", config.eval.samples, "at least 4")
-    if config.eval.inception_weights:
-        inception.check(config.eval.inception_weights)
-    require(
-        config.replay.label != "soft" or config.replay.mode == "online",
-        "replay.label",
-        config.replay.label,
-        "model or drawn where replay.mode is materialised",
-    )
-    replay_fraction(config)
-    check_model(config)

@@ -1,28 +1,81 @@
-"""The progress of a training run, on stderr."""
+"""The progress of a run on its console: one bar, or a plain line every half minute."""
 
-import sys
+import contextlib
 import time
 from collections.abc import Mapping
 
-import tqdm
+from rich import progress
+from rich.console import Console
+from rich.table import Column
+
+PLAIN_SECONDS = 30.0  # between two lines where there is no terminal
+LOSSES = ("reconstruction", "critic", "class")  # that a line has room for
 
 
-class Progress(tqdm.tqdm):
-    """A line on stderr with the task, the steps record (`update()`), images/s and a few losses."""
+class Progress(contextlib.AbstractContextManager["Progress"]):
+    """Counts the steps of a whole run and shows the task, accuracies, losses and the time left."""
 
-    def __init__(self, total: int, initial: int, batch_size: int):
-        """Counts steps, from `initial` to `total`; a step takes `batch_size` images."""
-        # In a log file every refresh is one more line.
-        seconds = 1 if sys.stderr.isatty() else 30
-        self._batch_size, self._shown_at = batch_size, (initial, time.monotonic())
-        every = {"mininterval": seconds, "maxinterval": seconds}
-        super().__init__(total=total, initial=initial, unit="step", **every)
+    def __init__(self, console: Console, total: int, initial: int):
+        """Steps are counted from `initial`, those that were taken before, to `total`."""
+        self._console, self._total, self._done = console, total, initial
+        # Step and time at which the first call had returned: it compiles, and tells no rate.
+        self._first: tuple[int, float] | None = None
+        self._told = time.monotonic()
+        self._task, self._measured, self._losses = "", "", ""
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(bar_width=16),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn(
+                "{task.fields[figures]}", table_column=Column(no_wrap=True, overflow="ellipsis")
+            ),
+            progress.TextColumn("{task.fields[left]}"),
+            console=console,
+            transient=True,
+        )
+        self._row = self._bar.add_task("", total=total, completed=initial, figures="", left="")
 
-    def show(self, task: str, losses: Mapping[str, float]):
-        """Sets what the next refresh shows; images/s are those since the last call."""
-        now, (n, then) = time.monotonic(), self._shown_at
-        rate = (self.n - n) * self._batch_size / max(now - then, 1e-9)
-        self._shown_at = (self.n, now)
-        losses = {name: f"{float(value):.4g}" for name, value in losses.items()}
-        self.set_description(task, refresh=False)
-        self.set_postfix({"images/s": f"{rate:.0f}", **losses}, refresh=False)
+    def __enter__(self) -> "Progress":
+        if self._console.is_terminal and self._done < self._total:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._bar.live.is_started:  # it ends with an empty line where it never began
+            self._bar.stop()
+
+    def update(self, steps: int) -> None:
+        """Counts `steps` more of them."""
+        self._done += steps
+        now = time.monotonic()
+        self._first = self._first or (self._done, now)
+        self._bar.update(self._row, completed=self._done, left=self._left(now))
+        if not self._console.is_terminal and now - self._told >= PLAIN_SECONDS:
+            self._told = now
+            parts = f"step {self._done}/{self._total}", self._task, self._figures(), self._left(now)
+            self._console.print("  ".join(filter(None, parts)), soft_wrap=True)
+
+    def show(self, task: str, losses: Mapping[str, float]) -> None:
+        """Sets the task and the losses, by their short names, that stand beside the count."""
+        self._task = task
+        self._losses = "  ".join(f"{n} {losses[n]:.3g}" for n in LOSSES if n in losses)
+        self._bar.update(self._row, description=task, figures=self._figures())
+
+    def evaluating(self, task: str) -> None:
+        """Says that `task` is evaluated now."""
+        self._bar.update(self._row, description=f"evaluating {task}", figures="", left="")
+
+    def measured(self, text: str) -> None:
+        """Sets the figures of the last evaluation."""
+        self._measured = text
+
+    def _figures(self) -> str:
+        return "  ".join(filter(None, (self._measured, self._losses)))
+
+    def _left(self, now: float) -> str:
+        """The time left at the rate so far."""
+        if self._first is None or self._done == self._first[0]:
+            return ""
+        step, then = self._first
+        seconds = round((now - then) * (self._total - self._done) / (self._done - step))
+        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02} left"

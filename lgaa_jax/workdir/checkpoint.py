@@ -1,20 +1,16 @@
 """Checkpoints in `<workdir>/checkpoints`. The only module that knows Orbax."""
 
-import contextlib
 import functools
-import logging
-import os
-import pathlib
-import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers as policies
 
 from lgaa_jax.errors import UserError
+from lgaa_jax.files import PathLike, expand
+from lgaa_jax.workdir.forms import forms, placed
+from lgaa_jax.workdir.noise import no_stragglers, quieten
 
 # What Orbax 0.12 raises for truncated, missing and foreign files. JSONDecodeError is a ValueError.
 _UNREADABLE = (ValueError, KeyError, OSError)
@@ -24,10 +20,11 @@ class Checkpoints:
     """The checkpoints of one run: saved in the background, restored bit for bit.
 
     A context manager; leaving it waits for the saving under way. The folder is made by the first
-    save, so to ask for the steps of a run that does not exist leaves no trace.
+    save, so to ask for the steps of a run that does not exist leaves no trace. An older checkpoint
+    is dropped only when a later one has been seen to be readable.
     """
 
-    def __init__(self, workdir: str | os.PathLike, keep: int = 1, task_ends: Sequence[int] = ()):
+    def __init__(self, workdir: PathLike, keep: int = 1, task_ends: Sequence[int] = ()):
         """Keeps the latest `keep` checkpoints and, beside them, each step in `task_ends`.
 
         Raises UserError when `keep` is less than 1.
@@ -35,24 +32,22 @@ class Checkpoints:
         if keep < 1:
             raise UserError(f"log.keep_checkpoints is {keep}: keep at least 1 checkpoint")
         # Orbax takes absolute paths only.
-        self.folder = pathlib.Path(workdir).expanduser().resolve() / "checkpoints"
+        self.folder = expand(workdir).resolve() / "checkpoints"
         self._keep = keep
-        self._task_ends = [int(step) for step in task_ends]
+        self._task_ends = {int(step) for step in task_ends}
+        self._unseen: int | None = None  # the step saved last, until it has been read back
 
     def __enter__(self) -> "Checkpoints":
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     @functools.cached_property
     def _manager(self) -> ocp.CheckpointManager:
-        _quieten()
-        keep = [policies.LatestN(self._keep), policies.CustomSteps(self._task_ends)]
-        options = ocp.CheckpointManagerOptions(
-            enable_async_checkpointing=True,
-            preservation_policy=policies.AnyPreservationPolicy(keep),
-        )
+        quieten()
+        # Orbax would drop the old before anything has looked at the new: `_drop_old` does instead.
+        options = ocp.CheckpointManagerOptions(enable_async_checkpointing=True)
         # Named here, the items can be read by a manager that has not written any.
         handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
         return ocp.CheckpointManager(self.folder, options=options, item_handlers=handlers)
@@ -65,7 +60,14 @@ class Checkpoints:
         """The last of `steps()`, None where there is none."""
         return max(self.steps(), default=None)
 
-    def save(self, step: int, state, meta: dict):
+    def last(self, step: int | None = None) -> int:
+        """`step` if it is given, else the latest step; UserError where there is none."""
+        latest = self.latest_step() if step is None else step
+        if latest is None:
+            raise UserError(f"there is no finished checkpoint in {self.folder}: train there first")
+        return latest
+
+    def save(self, step: int, state: Any, meta: Mapping[str, Any]) -> None:
         """Saves a pytree of arrays and a JSON-able dict; does nothing when `step` is there already.
 
         Returns once the arrays are on the host, so the caller may donate them at once; the files
@@ -73,25 +75,57 @@ class Checkpoints:
         """
         if step in self.steps():
             return
+        self.wait()
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             # The forms are for restore(): Orbax casts another dtype silently.
-            meta=ocp.args.JsonSave({"meta": meta, "forms": _forms(state)}),
+            meta=ocp.args.JsonSave({"meta": meta, "forms": forms(state)}),
         )
         # force: without it Orbax skips a step that is before the latest one.
         self._manager.save(step, args=items, force=True)
+        self._unseen = step
 
-    def wait(self):
-        """Waits until all that was saved is on disk; raises what the background saving raised."""
-        if "_manager" in self.__dict__:
-            self._manager.wait_until_finished()
+    def wait(self) -> None:
+        """Waits until all that was saved is on disk, and looks at it; then drops what is too old.
 
-    def close(self):
+        Raises what the saving raised, and UserError when what was saved cannot be read.
+        """
+        if "_manager" not in self.__dict__:
+            return
+        self._manager.wait_until_finished()
+        if self._unseen is not None:
+            step, self._unseen = self._unseen, None
+            self._look_at(step)
+            self._drop_old()
+
+    def close(self) -> None:
         """Waits, then ends the background threads. The object may not be used afterwards."""
         if "_manager" in self.__dict__:
-            self._manager.close()
+            try:
+                self.wait()
+            finally:
+                self._manager.close()
 
-    def restore(self, step: int, abstract_state) -> tuple:
+    def _look_at(self, step: int) -> None:
+        """Raises UserError unless the arrays of a step are where its restore will look for them."""
+        try:
+            meta = self._read(step, meta=ocp.args.JsonRestore())["meta"]
+            stored = self._manager.item_metadata(step)["state"]
+            found = len(jax.tree.leaves(stored, is_leaf=lambda leaf: hasattr(leaf, "shape")))
+            if found != len(meta["forms"]):
+                raise KeyError(f"{found} of {len(meta['forms'])} arrays")
+        except _UNREADABLE as error:
+            raise UserError(
+                f"the checkpoint of step {step} was written to {self.folder} but cannot be read "
+                f"({_reason(error)}); the checkpoints before it are kept: choose another --workdir"
+            ) from error
+
+    def _drop_old(self) -> None:
+        steps = self.steps()
+        for step in sorted({*steps[: -self._keep]} - self._task_ends):
+            self._manager.delete(step)
+
+    def restore(self, step: int, abstract_state: Any) -> tuple[Any, Any]:
         """Returns (state, meta) of one step; `state` has the tree, shapes and dtypes asked for.
 
         abstract_state: a tree of jax.ShapeDtypeStruct, as jax.eval_shape gives it. A leaf without
@@ -101,21 +135,44 @@ class Checkpoints:
         self._require(step)
         try:
             meta = self._read(step, meta=ocp.args.JsonRestore())["meta"]
-            stored, wanted = meta["forms"], _forms(abstract_state)
+            stored, wanted = meta["forms"], forms(abstract_state)
             if stored != wanted:
                 raise UserError(self._other_form(step, stored, wanted))
-            target = ocp.args.StandardRestore(jax.tree.map(_placed, abstract_state))
+            target = ocp.args.StandardRestore(jax.tree.map(placed, abstract_state))
             return self._read(step, state=target)["state"], meta["meta"]
         except UserError:
             raise
         except _UNREADABLE as error:
             raise UserError(self._broken(step, error)) from error
 
-    def _read(self, step: int, **items):
-        with _no_stragglers():
+    def restore_part(self, step: int, abstract_part: Mapping[str, Any]) -> Any:
+        """The arrays of one part of the state of a step; nothing else of it is read.
+
+        abstract_part: nested dicts down to the arrays that are wanted, keyed like the state's
+        fields, say {"params": {"class": ...}}. Raises UserError as `restore` does.
+        """
+        self._require(step)
+        target = jax.tree.map(placed, abstract_part)
+        arguments = ocp.args.PyTreeRestore(
+            item=target,
+            restore_args=ocp.checkpoint_utils.construct_restore_args(target),
+            partial_restore=True,
+        )
+        try:
+            # A checkpointer of its own: the manager's handler takes whole states only.
+            with (
+                no_stragglers(),
+                ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer,
+            ):
+                return checkpointer.restore(self.folder / str(step) / "state", args=arguments)
+        except _UNREADABLE as error:
+            raise UserError(self._broken(step, error)) from error
+
+    def _read(self, step: int, **items: Any) -> Any:
+        with no_stragglers():
             return self._manager.restore(step, args=ocp.args.Composite(**items))
 
-    def _require(self, step: int):
+    def _require(self, step: int) -> None:
         steps = self.steps()
         if not steps:
             raise UserError(f"there is no checkpoint in {self.folder}: train there first")
@@ -123,7 +180,7 @@ class Checkpoints:
             there = ", ".join(map(str, steps))
             raise UserError(f"there is no checkpoint of step {step} in {self.folder}: take {there}")
 
-    def _other_form(self, step: int, stored: dict, wanted: dict) -> str:
+    def _other_form(self, step: int, stored: Mapping[str, str], wanted: Mapping[str, str]) -> str:
         differ = [k for k in sorted({*stored, *wanted}) if stored.get(k) != wanted.get(k)]
         first = differ[0]
         return (
@@ -134,55 +191,13 @@ class Checkpoints:
         )
 
     def _broken(self, step: int, error: Exception) -> str:
-        reason = (str(error).strip() or "empty").splitlines()[0][:150]
         return (
             f"the checkpoint of step {step} in {self.folder} cannot be read "
-            f"({type(error).__name__}: {reason}): delete {self.folder / str(step)} to go on from "
+            f"({_reason(error)}): delete {self.folder / str(step)} to go on from "
             f"the one before, or choose another with --step; there are {self.steps()}"
         )
 
 
-def _forms(tree) -> dict[str, str]:
-    """The dtype and shape of each array of a tree under its path: {"params/w": "float32[3, 4]"}."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): _form(leaf) for path, leaf in leaves
-    }
-
-
-def _form(leaf) -> str:
-    leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
-    return f"{leaf.dtype}{list(leaf.shape)}"
-
-
-def _placed(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-    """The leaf with a sharding: without one Orbax wants the devices that the state was saved on."""
-    sharding = leaf.sharding or jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
-
-
-@contextlib.contextmanager
-def _no_stragglers():
-    """Keeps a failed read to its one error.
-
-    When one array cannot be read, Orbax closes its event loop while the others are on their way;
-    each of those would then print a traceback from a background thread, a moment later.
-    """
-    hook = sys.unraisablehook
-    sys.unraisablehook = lambda what: "loop is closed" in str(what.exc_value) or hook(what)
-    try:
-        yield
-    except Exception:
-        time.sleep(0.3)
-        raise
-    finally:
-        sys.unraisablehook = hook
-
-
-def _not_chatter(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.ERROR or "orbax" not in record.pathname
-
-
-def _quieten():
-    """Drops Orbax's own lines below ERROR, pages per save, from absl's log; others' stay."""
-    logging.getLogger("absl").addFilter(_not_chatter)
+def _reason(error: Exception) -> str:
+    first = (str(error).strip() or "empty").splitlines()[0][:150]
+    return f"{type(error).__name__}: {first}"

@@ -2,24 +2,66 @@
 
 import contextlib
 import importlib.metadata
-import importlib.util
 import json
 import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
+import jax
 import ml_collections
 
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "lgaa-jax")
 
 
-def resolved_config(config: ml_collections.ConfigDict) -> dict:
-    """{"config": every key as plain JSON values, "versions": {package: version}}."""
-    versions = {"python": platform.python_version()}
+def plain_config(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """Every key with its value as JSON has it."""
+    return json.loads(json.dumps(config.to_dict()))
+
+
+def run_metadata(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """What config.json holds beside the tasks' classes.
+
+    config: every key; versions: of the packages; device: kind and number of the devices; command:
+    the command line; commit: of the sources, where git has one, with "+" when files differ from it.
+    """
+    devices = jax.devices()
+    found = {
+        "config": plain_config(config),
+        "versions": versions(),
+        "device": {"kind": devices[0].device_kind, "count": len(devices)},
+        "command": shlex.join([Path(sys.executable).name, *sys.argv]),
+    }
+    commit = source_commit()
+    return found | ({"commit": commit} if commit else {})
+
+
+def versions() -> dict[str, str]:
+    """{package: version} of Python and of what the results rest on."""
+    found = {"python": platform.python_version()}
     for name in _PACKAGES:
         # lgaa-jax itself is not installed when it runs from its sources.
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return {"config": _plain(config), "versions": versions}
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
-def _plain(config: ml_collections.ConfigDict) -> dict:
-    return json.loads(json.dumps(config.to_dict()))
+def source_commit() -> str | None:
+    """The git commit of this package's sources; None where they have none or git is absent."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments], cwd=here, capture_output=True, text=True, check=True, timeout=10
+        )
+        return done.stdout.strip()
+
+    try:
+        # Installed packages may lie in somebody else's repository, which does not track them.
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        dirty = git("status", "--porcelain", "--untracked-files=no", "--", str(here))
+        return git("rev-parse", "HEAD") + ("+" if dirty else "")
+    except (OSError, subprocess.SubprocessError):
+        return None

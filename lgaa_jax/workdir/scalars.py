@@ -3,61 +3,86 @@
 import contextlib
 import json
 import math
-import os
-import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from lgaa_jax.files import write_bytes
+from lgaa_jax.files import PathLike, write_bytes
+
+EVALUATION = "eval/"  # how the names of test metrics begin
 
 
-class ScalarLog(contextlib.AbstractContextManager):
+class ScalarLog(contextlib.AbstractContextManager["ScalarLog"]):
     """Scalars in metrics.jsonl and, with the image grids, in tensorboard/. A context manager."""
 
-    def __init__(self, workdir: str | os.PathLike, resume_step: int = 0):
-        """Drops what an earlier process logged after `resume_step`, the step to go on from."""
+    def __init__(
+        self,
+        workdir: PathLike,
+        resume_step: int = 0,
+        evaluations: Iterable[tuple[int, int, Mapping[str, float]]] = (),
+    ):
+        """Drops what an earlier process logged after `resume_step`, the step to go on from.
+
+        evaluations: step, task and test metrics of each task that has been evaluated; they take the
+        place of what the file holds of them, which a kill may have cut short.
+        """
         # Here, because it takes a second and evaluation has no use for it.
         import tensorboardX
 
-        workdir = pathlib.Path(workdir)
-        path = workdir / "metrics.jsonl"
-        kept = list(_lines_until(path, resume_step)) if path.exists() else []
-        write_bytes(path, b"".join(kept))
+        path = Path(workdir, "metrics.jsonl")
+        kept = [*_training_lines(path, resume_step)] if path.exists() else []
+        kept += [_line(step, task, values) for step, task, values in evaluations]
+        kept.sort(key=lambda line: (line["step"], _evaluates(line)))
+        write_bytes(path, "".join(map(_text, kept)).encode())
         self._file = path.open("a", encoding="utf-8")
-        board = str(workdir / "tensorboard")
+        board = str(Path(workdir, "tensorboard"))
         self._board = tensorboardX.SummaryWriter(board, purge_step=resume_step + 1)
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def scalars(self, step: int, task: int | str, values: Mapping):
+    def scalars(self, step: int, task: int, values: Mapping[str, float]) -> None:
         """Writes one line {"step", "task", name: value, ...}. Raises ValueError for nan and inf."""
-        values = {name: float(value) for name, value in values.items()}
-        for name, value in values.items():
-            if name in ("step", "task"):
-                raise ValueError(f"a metric may not be called {name!r}: each line has that key")
-            if not math.isfinite(value):
-                raise ValueError(f"{name} is {value} at step {step}")
-        line = {"step": int(step), "task": task, **values}
-        self._file.write(json.dumps(line, allow_nan=False) + "\n")
+        line = _line(step, task, values)
+        self._file.write(_text(line))
         self._file.flush()
         for name, value in values.items():
-            self._board.add_scalar(name, value, step)
+            self._board.add_scalar(name, float(value), step)
 
-    def image(self, step: int, tag: str, array: np.ndarray):
+    def image(self, step: int, tag: str, array: np.ndarray) -> None:
         """Shows a picture in TensorBoard. array: uint8 [H, W, 1 or 3]."""
         self._board.add_image(tag, array, step, dataformats="HWC")
 
-    def close(self):
+    def close(self) -> None:
         """Writes what is still held back."""
         self._file.close()
         self._board.close()
 
 
-def _lines_until(path: pathlib.Path, step: int) -> Iterator[bytes]:
-    """The whole lines of a metrics.jsonl with at most that step; a kill may truncate the last."""
-    for line in path.read_bytes().splitlines(keepends=True):
+def _line(step: int, task: int, values: Mapping[str, float]) -> dict[str, Any]:
+    values = {name: float(value) for name, value in values.items()}
+    for name, value in values.items():
+        if name in ("step", "task"):
+            raise ValueError(f"a metric may not be called {name!r}: each line has that key")
+        if not math.isfinite(value):
+            raise ValueError(f"{name} is {value} at step {step}")
+    return {"step": int(step), "task": task, **values}
+
+
+def _text(line: Mapping[str, Any]) -> str:
+    return json.dumps(line, allow_nan=False) + "\n"
+
+
+def _evaluates(line: Mapping[str, Any]) -> bool:
+    return any(name.startswith(EVALUATION) for name in line)
+
+
+def _training_lines(path: Path, step: int) -> Iterator[dict[str, Any]]:
+    """What was logged of training up to `step`; a kill may have cut the last line short."""
+    for text in path.read_bytes().splitlines(keepends=True):
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            if line.endswith(b"\n") and json.loads(line)["step"] <= step:
+            line = json.loads(text)
+            if text.endswith(b"\n") and line["step"] <= step and not _evaluates(line):
                 yield line

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -11,9 +12,9 @@ from conftest import assert_equal, small_config
 from lgaa_jax import files
 from lgaa_jax.data import embedded, loading, sources
 from lgaa_jax.errors import UserError
-from lgaa_jax.run import driver, measurement
+from lgaa_jax.run import driver, measurement, session, training
 from lgaa_jax.run.progress import Progress
-from lgaa_jax.workdir.metadata import resolved_config
+from lgaa_jax.workdir.metadata import run_metadata
 
 STEPS = 10  # two tasks of five; a checkpoint every four steps and at each task's end
 
@@ -41,7 +42,7 @@ def run_until(monkeypatch, stop, config, workdir):
 
 
 def test_calls_end_with_every_period_and_take_no_more_than_allowed():
-    assert list(driver.calls(0, 11, 4, (3, 5))) == [
+    assert list(training.calls(0, 11, 4, (3, 5))) == [
         (0, 3),
         (3, 5),
         (5, 6),
@@ -49,18 +50,22 @@ def test_calls_end_with_every_period_and_take_no_more_than_allowed():
         (9, 10),
         (10, 11),
     ]
-    assert list(driver.calls(2, 9, 3, (100,))) == [(2, 5), (5, 8), (8, 9)]
+    assert list(training.calls(2, 9, 3, (100,))) == [(2, 5), (5, 8), (8, 9)]
     # Where a run goes on from one of these ends, the rest is cut as before.
-    assert list(driver.calls(6, 11, 4, (3, 5))) == [(6, 9), (9, 10), (10, 11)]
+    assert list(training.calls(6, 11, 4, (3, 5))) == [(6, 9), (9, 10), (10, 11)]
 
 
 def read(path):
     return json.loads(path.read_text())
 
 
+RATES = {"train/steps_per_second", "train/images_per_second"}
+
+
 def lines(workdir):
-    """The objects of metrics.jsonl."""
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    """The objects of metrics.jsonl, less what depends on the clock."""
+    for text in (workdir / "metrics.jsonl").read_text().splitlines():
+        yield {name: value for name, value in json.loads(text).items() if name not in RATES}
 
 
 def without_seconds(path):
@@ -74,9 +79,9 @@ def without_seconds(path):
 def whole(tmp_path_factory):
     """An uninterrupted run: its folder and final state. Its step is compiled once for all tasks."""
     workdir = tmp_path_factory.mktemp("whole") / "run"
-    built, build = [], driver.build
+    built, build = [], session.build
     with pytest.MonkeyPatch.context() as m:
-        m.setattr(driver, "build", lambda config: built.append(build(config)) or built[-1])
+        m.setattr(session, "build", lambda config: built.append(build(config)) or built[-1])
         s = driver.run(small_config(), workdir)
     assert built[0].train_steps._cache_size() == 1
     return workdir, s
@@ -88,6 +93,7 @@ def test_a_run_writes_what_the_design_lists(whole):
     assert {p.name for p in workdir.iterdir()} == {
         "config.json",
         "checkpoints",
+        "evaluations.json",
         "metrics.jsonl",
         "tensorboard",
         "images",
@@ -121,14 +127,19 @@ def test_a_run_writes_what_the_design_lists(whole):
         assert entry["target_risk"] <= entry["bound"] + 1e-12
         parts = entry["source_risk"] + entry["discrepancy"] + entry["labelling_error"]
         assert entry["bound"] == pytest.approx(parts)
-    logged = lines(workdir)
+    assert results["finished"]
+    assert results["classes"]["letters"] == list("ABCDEFGHIJ")
+    logged = list(lines(workdir))
     assert sorted({line["step"] for line in logged}) == [2, 4, 5, 6, 8, 10]
     assert any("train/loss/critic" in line for line in logged)
     assert any("eval/digits/accuracy" in line for line in logged)
     pictures = {str(p.relative_to(workdir / "images")) for p in workdir.glob("images/*/*.png")}
     assert "1_after_letters/digits_generated.png" in pictures
     assert len(pictures) == 9
-    assert read(workdir / "config.json")["config"]["batch_size"] == 16
+    written = read(workdir / "config.json")
+    assert written["config"]["batch_size"] == 16
+    assert written["device"] == {"kind": "cpu", "count": 2}
+    assert "pytest" in written["command"]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +155,7 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_bits(whole, tmp_path, monkey
         whole[0] / "results.json"
     )
     # Not one line lost or twice, and none different.
-    assert lines(tmp_path / "run") == lines(whole[0])
+    assert list(lines(tmp_path / "run")) == list(lines(whole[0]))
 
 
 def test_a_finished_run_is_not_trained_again(whole):
@@ -160,11 +171,55 @@ def test_eval_gives_the_numbers_that_training_wrote(whole):
     path.unlink()
     driver.evaluate(small_config(), whole[0])
     assert path.read_bytes() == written
+
+
+def test_eval_of_an_earlier_step_writes_beside_the_results(whole):
+    written = (whole[0] / "results.json").read_bytes()
     first = driver.evaluate(small_config(), whole[0], step=5)
     assert (first["steps"], first["accuracy"][1]) == (5, [None, None])
+    assert not first["finished"]
     assert "forgetting" not in first
-    driver.evaluate(small_config(), whole[0])
-    assert path.read_bytes() == written
+    assert read(whole[0] / "results-5.json") == first
+    assert (whole[0] / "results.json").read_bytes() == written
+
+
+def test_what_is_missing_or_was_measured_otherwise_is_made_again(whole, tmp_path, monkeypatch):
+    """Deleted: results, evaluations and a picture; then other settings of `eval`."""
+    workdir = shutil.copytree(whole[0], tmp_path / "run")
+    picture = workdir / "images/0_after_digits/digits_generated.png"
+    drawn = picture.read_bytes()
+    for path in (workdir / "results.json", workdir / "evaluations.json", picture):
+        path.unlink()
+    trained = []
+    monkeypatch.setattr(training, "calls", lambda *args: trained.append(args) or ())
+    assert_equal(whole[1], driver.run(small_config(), workdir))
+    assert not trained
+    for name in ("results.json", "evaluations.json"):
+        assert (workdir / name).read_bytes() == (whole[0] / name).read_bytes()
+    assert picture.read_bytes() == drawn
+    assert list(lines(workdir)) == list(lines(whole[0]))
+    driver.run(small_config(**{"eval.samples": 40}), workdir)
+    results = read(workdir / "results.json")
+    assert (results["eval"]["samples"], results["generation"]["digits"]["samples"]) == (40, 40)
+    settings = [entry["samples"] for entry in read(workdir / "evaluations.json")["measured_with"]]
+    assert settings == [40, 40]
+
+
+def test_an_evaluation_that_fails_costs_no_training(whole, tmp_path, monkeypatch):
+    def fail(*args):
+        raise RuntimeError("the evaluation failed")
+
+    with monkeypatch.context() as m:
+        m.setattr(measurement, "measure", fail)
+        with pytest.raises(RuntimeError, match="the evaluation failed"):
+            driver.run(small_config(), tmp_path)
+    assert (tmp_path / "checkpoints/5").is_dir()
+    steps = []
+    update = Progress.update
+    monkeypatch.setattr(Progress, "update", lambda self, n: steps.append(n) or update(self, n))
+    assert_equal(whole[1], driver.run(small_config(), tmp_path))
+    assert sum(steps) == STEPS - 5
+    assert without_seconds(tmp_path / "results.json") == without_seconds(whole[0] / "results.json")
 
 
 def test_another_config_is_refused_in_the_same_workdir(whole):
@@ -267,7 +322,7 @@ def test_a_run_that_is_given_a_task_ends_in_the_same_bits_as_one_that_knew_it(wh
     driver.run(first, tmp_path)
     assert read(tmp_path / "results.json")["finished"]
     assert_equal(whole[1], driver.run(small_config(max_tasks=2), tmp_path))
-    assert lines(tmp_path) == lines(whole[0])
+    assert list(lines(tmp_path)) == list(lines(whole[0]))
     assert without_seconds(tmp_path / "results.json") == without_seconds(whole[0] / "results.json")
     assert read(tmp_path / "config.json")["config"]["tasks"] == "digits,letters"
 
@@ -290,7 +345,7 @@ def test_a_run_of_two_tasks_is_extended_by_a_third(tmp_path, monkeypatch, stop):
     assert results[0] == results[1]
     assert results[0]["tasks"] == ["digits", "letters", "digits#2"]
     assert np.shape(results[0]["accuracy"]) == (3, 3)
-    assert lines(tmp_path / "run") == lines(tmp_path / "whole")
+    assert list(lines(tmp_path / "run")) == list(lines(tmp_path / "whole"))
     pictures = {p.name for p in (tmp_path / "run/images/2_after_digits-2").iterdir()}
     assert {"digits_real.png", "digits-2_real.png"} < pictures
 
@@ -300,7 +355,7 @@ def test_a_task_with_more_classes_is_refused_before_anything_is_changed(
 ):
     monkeypatch.setitem(sources.SOURCES, "more", sources.Source(11, embedded.digits))
     config = small_config(tasks="digits", max_tasks=2)
-    files.write_json(tmp_path / "config.json", resolved_config(config))
+    files.write_json(tmp_path / "config.json", run_metadata(config))
     config.tasks = "digits,more"
     with pytest.raises(UserError, match=r"task 'more' has 11 classes and .* have room for 10"):
         driver.run(config, tmp_path)
@@ -328,15 +383,19 @@ def test_a_task_without_classes_beside_one_that_has_some(tmp_path, monkeypatch):
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(monkeypatch, tmp_path):
     """A run that is well up to its first checkpoint, and then goes on from spoilt parameters."""
     run_until(monkeypatch, 4, small_config(), tmp_path)
-    restore = driver._restore
+    restore = session.Session.restore
 
     def spoilt(*args):
-        s, done = restore(*args)
+        s, record = restore(*args)
         params = {**s.params, "critic": jax.tree.map(lambda p: p * np.nan, s.params["critic"])}
-        return s.replace(params=params), done
+        return s.replace(params=params), record
 
-    monkeypatch.setattr(driver, "_restore", spoilt)
-    with pytest.raises(UserError, match=r"train/\S+ became nan by step 5 \(task digits\)"):
+    monkeypatch.setattr(session.Session, "restore", spoilt)
+    message = (
+        r"train/\S+ became nan by step 5 \(task digits\), .*; the checkpoint of step 4 is kept: "
+        "start anew .* in another --workdir"
+    )
+    with pytest.raises(UserError, match=message):
         driver.run(small_config(), tmp_path)
     assert (tmp_path / "checkpoints/4").exists()
     assert not (tmp_path / "results.json").exists()
@@ -347,3 +406,8 @@ def test_nothing_is_written_when_the_data_cannot_be_had(tmp_path):
     with pytest.raises(UserError, match="not prepared"):
         driver.run(small_config(**changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_message_of_a_value_that_is_not_finite_says_whether_anything_is_kept():
+    with pytest.raises(UserError, match=r"train/loss became inf by step 3 .*; nothing was saved:"):
+        training.finite({"train/loss": np.inf}, 3, "digits", [])

@@ -2,8 +2,10 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -42,6 +44,7 @@ def launch(*args, cache="never-made"):
         (["--config=configs/quickstart.py:large"], "no preset 'large'"),
         (["--config=configs/quickstar.py"], "configs/quickstar.py"),
         ([QUICKSTART, "--mode=eval"], "holds no checkpoints"),
+        ([QUICKSTART, "--config.seed=4294967296"], "seed=4294967296 cannot be used; it must be at"),
     ],
 )
 def test_a_mistake_ends_in_one_sentence(tmp_path, args, message):
@@ -51,6 +54,73 @@ def test_a_mistake_ends_in_one_sentence(tmp_path, args, message):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not workdir.exists()
+
+
+def test_a_workdir_that_cannot_serve_ends_in_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    done = launch(QUICKSTART, f"--workdir={tmp_path / 'file'}")
+    assert done.returncode == 1
+    assert "is not a folder; name another --workdir" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupted_run_ends_in_one_sentence(tmp_path):
+    """While it trains: the first line of its metrics is there."""
+    command = [sys.executable, "launch.py", QUICKSTART, f"--workdir={tmp_path}"]
+    with subprocess.Popen(
+        [*command, "--config.steps_per_task=100000", "--config.tasks=digits"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    ) as process:
+        while process.poll() is None and not (tmp_path / "checkpoints/4").exists():
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    last = "launch.py: interrupted; the same command goes on from the last checkpoint."
+    assert stderr.splitlines()[-1] == last
+    assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("c.step_per_task = 3", 'line 4: AttributeError: Did you mean "steps_per_task" instead'),
+        ("c.loss.betta = 3.0", 'line 4: AttributeError: Did you mean "beta" instead of "betta"'),
+        ("c.tasks = None", "tasks=None cannot be used; it must be a text"),
+        ("return 1", "must return a ConfigDict"),
+        ("import nothere", "line 4: ModuleNotFoundError: No module named 'nothere'"),
+        ("1 / 0", "line 4: ZeroDivisionError"),
+        ("c.seed = (", "SyntaxError"),
+        (None, "has no function get_config(preset)"),
+    ],
+)
+def test_a_mistake_in_a_config_file_ends_in_one_sentence(tmp_path, body, message):
+    lines = ["from configs import default", "def get_config(preset=''):"]
+    lines += ["    c = default.get_config()", f"    {body}", "    return c"]
+    path = tmp_path / "mine.py"
+    path.write_text("\n".join(lines if body else lines[:1]))
+    done = launch(f"--config={path}", f"--workdir={tmp_path / 'run'}")
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_colon_in_the_path_of_a_config_is_said(tmp_path):
+    (tmp_path / "a:b.py").write_text("")
+    done = launch(f"--config={tmp_path / 'a:b.py'}")
+    assert "has a colon in its path, which begins a preset" in done.stderr
+
+
+def test_help_begins_with_the_flags_of_this_program():
+    done = launch("--help")
+    flags = [line.split(":")[0].strip() for line in done.stdout.splitlines() if "--" in line[:6]]
+    assert {"--config", "--workdir", "--mode", "--step", "--seeds"} <= set(flags)
+    assert "absl" not in done.stdout
 
 
 @pytest.mark.parametrize(

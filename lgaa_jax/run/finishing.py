@@ -1,0 +1,140 @@
+"""What follows the training of a task: its evaluation, its pictures, and results.json."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from lgaa_jax.files import write_json
+from lgaa_jax.run import measurement
+from lgaa_jax.run.experiment import Experiment
+from lgaa_jax.run.session import Session
+from lgaa_jax.training.state import TrainState
+from lgaa_jax.workdir import pictures, plots
+from lgaa_jax.workdir.record import Record
+from lgaa_jax.workdir.results import measured_with, summary
+from lgaa_jax.workdir.scalars import EVALUATION, ScalarLog
+
+
+def finish_task(
+    session: Session, state: TrainState, record: Record, task: int, log: ScalarLog | None
+) -> Record:
+    """Evaluates the state at the end of `task` and draws its pictures, where that is not done.
+
+    Done before with other `eval.*` values, it is done again. Returns the record with it.
+    """
+    settings = measured_with(session.experiment.config)
+    if len(record.measured) <= task or record.measured_with[task] != settings:
+        record = evaluate_task(session, state, record, task)
+        session.keep(record)
+        if log is not None:
+            log.scalars(int(state.step), task, flat(record.measured[task]))
+    draw_missing(session, state, task, log)
+    return record
+
+
+def evaluate_task(session: Session, state: TrainState, record: Record, task: int) -> Record:
+    """The record with the evaluation of `state`, which is in or at the end of `task`."""
+    measured = measurement.measure(
+        session.experiment, state, task, earlier_classes(session, task), session.workdir
+    )
+    settings = measured_with(session.experiment.config)
+    return record.with_task(task, int(state.step), measured, settings)
+
+
+def complete(session: Session, record: Record, before: int) -> Record:
+    """The record with the evaluations and pictures of the tasks `before` a task, all of them.
+
+    What is missing, because it failed or was deleted, is made from the checkpoints of the tasks'
+    ends; so is what was measured with other `eval.*` values.
+    """
+    settings = measured_with(session.experiment.config)
+    for task in range(before):
+        measured = len(record.measured) > task and record.measured_with[task] == settings
+        if not measured or any(not path.exists() for path in picture_paths(session, task).values()):
+            step = session.experiment.ends[task]
+            session.console.say(f"evaluating again what step {step} left")
+            state, _ = session.restore(step)
+            record = finish_task(session, state, record, task, None)
+    return record
+
+
+def earlier_classes(session: Session, task: int) -> list[dict[str, Any]]:
+    """Parameters of the class model at the end of each task before `task`, for the risk."""
+    experiment = session.experiment
+    if experiment.strategy.memory != "replay" or experiment.nets.class_model is None:
+        return []
+    wanted = {"params": {"class": jax.eval_shape(experiment.init).params["class"]}}
+    return [
+        session.checkpoints.restore_part(end, wanted)["params"]["class"]
+        for end in experiment.ends[:task]
+    ]
+
+
+def picture_folder(session: Session, task: int) -> Path:
+    """Where the pictures after `task` are."""
+    stem = pictures.stems(session.experiment.names)[task]
+    return session.workdir / "images" / f"{task}_after_{stem}"
+
+
+def picture_paths(session: Session, task: int) -> dict[tuple[int, str], Path]:
+    """The picture of each task known after `task` and each kind."""
+    experiment, folder = session.experiment, picture_folder(session, task)
+    stems = pictures.stems(experiment.names)
+    return {
+        (index, kind): folder / f"{stems[index]}_{kind}.png"
+        for index in experiment.learned(task)
+        for kind in measurement.grid_kinds(experiment)
+    }
+
+
+def draw_missing(session: Session, state: TrainState, task: int, log: ScalarLog | None) -> None:
+    """Draws those pictures of the state at the end of `task` that are not there."""
+    paths = picture_paths(session, task)
+    for index in session.experiment.learned(task):
+        own = {kind: path for (i, kind), path in paths.items() if i == index}
+        if all(path.exists() for path in own.values()):
+            continue
+        for kind, picture in measurement.task_grids(session.experiment, state, index).items():
+            pictures.save_png(own[kind], picture)
+            if log is not None:
+                log.image(int(state.step), f"{session.experiment.names[index]}/{kind}", picture)
+
+
+def results_of(experiment: Experiment, record: Record) -> dict[str, Any]:
+    """The object of results.json."""
+    class_names = {task.name: task.class_names for task in experiment.tasks if task.classes}
+    config = experiment.config
+    return summary(
+        experiment.names,
+        config.strategy,
+        config.seed,
+        record,
+        end=experiment.ends[-1],
+        class_names=class_names,
+    )
+
+
+def write_results(session: Session, record: Record, name: str = "results.json") -> dict[str, Any]:
+    """Writes results.json, or the file `name`, and the figure of the risk; returns its object."""
+    results = results_of(session.experiment, record)
+    write_json(session.workdir / name, results)
+    if len(record.measured) > 1 and "risk" in results:
+        figure = session.workdir / "images" / "risk.png"
+        plots.risk(figure, session.experiment.names, results["risk"])
+    return results
+
+
+def flat(measured: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """{"eval/<task>/<metric>": value} of one evaluation."""
+    return {
+        f"{EVALUATION}{task}/{metric}": value
+        for task, values in measured.items()
+        for metric, value in values.items()
+    }
+
+
+def evaluations(record: Record, ends: Sequence[int]) -> list[tuple]:
+    """Step, task and test metrics of each task in the record, for the log."""
+    return [(ends[task], task, flat(values)) for task, values in enumerate(record.measured)]

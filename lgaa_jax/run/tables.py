@@ -1,0 +1,135 @@
+"""What a run says of itself, as text: its opening lines and the table of its accuracies."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.table import Table
+
+from lgaa_jax.data.folders import is_folder
+from lgaa_jax.data.loading import Task
+from lgaa_jax.evaluation import lifelong
+from lgaa_jax.run.experiment import Experiment
+from lgaa_jax.training.state import TrainState
+from lgaa_jax.workdir.record import Record
+from lgaa_jax.workdir.results import matrix
+
+# What the table shows of each task after each other, the first of these that was measured: its
+# name, its unit and what one of that unit is.
+SHOWN = (
+    ("accuracy", "%", 0.01),
+    ("clustering_accuracy", "%", 0.01),
+    ("psnr", "dB", 1.0),
+    ("domain_accuracy", "%", 0.01),
+)
+
+
+MOST_CLASSES = 20  # that are listed of a folder
+
+
+def opening(
+    experiment: Experiment, workdir: Path, state: TrainState, status: str
+) -> Iterator[tuple[str, str]]:
+    """Label and text of each line at the start of a run."""
+    config, total = experiment.config, experiment.ends[-1]
+    yield "workdir", f"{workdir} ({status})"
+    devices = jax.devices()
+    used = f"{devices[0].platform}, {devices[0].device_kind}"
+    yield "device", used if len(devices) == 1 else f"{used} (the first of {len(devices)})"
+    yield "strategy", f"{config.strategy}, labels {config.labels}, seed {config.seed}"
+    for i, task in enumerate(experiment.tasks):
+        yield f"task {i + 1}", f"{task.name}: {task_line(task)}"
+        if is_folder(task.base):
+            yield from (("", line) for line in class_lines(task))
+        yield from (("", note) for note in task.notes)
+    sizes = {name: num_parameters(tree) for name, tree in state.params.items()}
+    yield "parameters", ", ".join(f"{name} {size:,}" for name, size in sizes.items())
+    ends = np.diff(experiment.ends, prepend=0)
+    each = f"{ends[0]:,} a task" if len({*ends}) == 1 else " + ".join(f"{n:,}" for n in ends)
+    yield "steps", f"{total:,} of {config.batch_size} images ({each})"
+
+
+def task_line(task: Task) -> str:
+    """Images, classes and labelled share of a task."""
+    train, test = task.train, task.test
+    text = f"{len(train.images):,} training and {len(test.images):,} test images"
+    if not task.classes:
+        return f"{text}, no labels"
+    share = np.mean(train.labels >= 0)
+    labelled = "" if share == 1 else f", {100 * share:.3g} % labelled"
+    return f"{text}, {len(task.classes)} classes{labelled}"
+
+
+def class_lines(task: Task) -> Iterator[str]:
+    """The classes of a task by name, the first ones, with their training and test images."""
+    for label in task.classes[:MOST_CLASSES]:
+        train, test = (int(np.sum(s.truth == label)) for s in (task.train, task.test))
+        yield f"class {label}, {task.class_names[label]}: {train} training, {test} test"
+    if (more := len(task.classes) - MOST_CLASSES) > 0:
+        yield f"and {more} classes more"
+
+
+def num_parameters(tree: Any) -> int:
+    """Numbers in all arrays of a tree."""
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+def shown_metric(record: Record) -> tuple[str, str, float]:
+    """The first of `SHOWN` that was measured of any task."""
+    measured = {name for values in record.measured[-1].values() for name in values}
+    return next(metric for metric in SHOWN if metric[0] in measured)
+
+
+def known_tasks(names: Sequence[str], record: Record) -> str:
+    """The figure of each task in the last evaluation."""
+    name, _, one = shown_metric(record)
+    last = matrix(record.measured, names, name)[len(record.measured) - 1]
+    pairs = zip(names, last, strict=True)
+    return "  ".join(f"{task} {value / one:.1f}" for task, value in pairs if value is not None)
+
+
+def after_task(names: Sequence[str], record: Record) -> str:
+    """One line of the last evaluation: each task's figure, their mean and the forgetting."""
+    name, unit, one = shown_metric(record)
+    cells = matrix(record.measured, names, name)
+    last = len(record.measured) - 1
+    parts = [known_tasks(names, record)]
+    if name == "accuracy":
+        known = cells[: last + 1]
+        parts.append(f"mean {lifelong.average_accuracy(known) / one:.1f}")
+        if (forgotten := lifelong.forgetting(known)) is not None:
+            parts.append(f"forgotten {forgotten / one:.1f}")
+    label = name.replace("_", " ").replace("psnr", "PSNR")
+    return f"after {names[last]}: {label} ({unit})  " + "  ".join(parts)
+
+
+def closing_table(names: Sequence[str], record: Record) -> Table:
+    """The figure of each task after each task, and the PSNR of their reconstructions."""
+    name, unit, one = shown_metric(record)
+    label = name.replace("_", " ").replace("psnr", "PSNR")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(f"{label} ({unit})")
+    for task in names:
+        table.add_column(task, justify="right")
+    for after, row in zip(names, matrix(record.measured, names, name), strict=True):
+        cells = ["-" if value is None else f"{value / one:.1f}" for value in row]
+        if any(value is not None for value in row):
+            table.add_row(f"after {after}", *cells)
+    last = record.measured[-1]
+    if name != "psnr" and any("psnr" in values for values in last.values()):
+        psnr = [last.get(task, {}).get("psnr") for task in names]
+        table.add_row("PSNR (dB)", *("-" if v is None else f"{v:.1f}" for v in psnr))
+    return table
+
+
+def closing(results: dict[str, Any], path: Path, pictures: Path) -> Iterator[tuple[str, str]]:
+    """Label and text of the lines below the table; results: what is in results.json, at `path`."""
+    if "average_accuracy" in results:
+        text = f"{100 * results['average_accuracy']:.1f} %"
+        if "forgetting" in results:
+            text += f", forgotten {100 * results['forgetting']:.1f} points"
+        yield "average", text
+    yield "results", str(path)
+    yield "pictures", str(pictures)
