@@ -1,32 +1,41 @@
 """Several strategies and seeds of one config: runs what is missing, then a table and a figure."""
 
-import concurrent.futures
-import csv
-import io
+import dataclasses
 import json
-import os
-import pathlib
-import queue
-import signal
-import subprocess
-import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import ml_collections
-import numpy as np
 
-from lgaa_jax.data.notation import split_tasks
+from lgaa_jax.data.notation import parse_tasks
 from lgaa_jax.errors import UserError
-from lgaa_jax.files import write_bytes
+from lgaa_jax.files import PathLike, expand
+from lgaa_jax.run import comparison_table
 from lgaa_jax.run.checks import FREE_KEYS, check_config
-from lgaa_jax.workdir import plots, resume
+from lgaa_jax.run.processes import run_all
+from lgaa_jax.workdir import results, resume
 
-Results = dict[str, list[dict]]  # results.json of each seed, by strategy
+Values = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One run of a comparison. Prints as "lgaa with seed 0"."""
+
+    strategy: str
+    seed: int
+    folder: Path
+    tasks: tuple[str, ...]
+    config: ml_collections.ConfigDict = dataclasses.field(compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.strategy} with seed {self.seed}"
 
 
 def run(
     config: ml_collections.ConfigDict,
-    workdir: str,
+    workdir: PathLike,
     strategies: Sequence[str],
     seeds: Sequence[int],
     devices: Sequence[str],
@@ -34,166 +43,143 @@ def run(
 ) -> str:
     """Makes the runs `<workdir>/<strategy>-<seed>` and compares them; returns the table (Markdown).
 
-    A finished run is not run again, an unfinished one goes on. command: what starts a run of
-    `config`; devices: numbers of the GPUs or TPU chips, one run at a time on each; () for the
-    default device. Raises UserError for a bad value, a run that is there with another config, and
-    one that failed.
+    A finished run is not run again, an unfinished one goes on, and one that was measured with other
+    `eval.*` values is evaluated again. What the runs wrote is checked before it is used.
+    command: what starts a run of `config`; devices: numbers of the GPUs or TPU chips, one run at a
+    time on each; () for the default device. Raises UserError for a bad or repeated value, a folder
+    that holds another run, and runs that failed; KeyboardInterrupt, with a sentence, where the user
+    ends it.
     """
-    root, todo = pathlib.Path(workdir), {}
+    root = expand(workdir)
+    runs = _checked_runs(config, root, strategies, seeds)
+    reference = config.eval.reference_dir or str(root / "reference")
+    try:
+        failed = _complete(runs, [*command, f"--config.eval.reference_dir={reference}"], devices)
+    except KeyboardInterrupt:
+        left = [run for run in runs if _lack(run)[0]]
+        raise KeyboardInterrupt(
+            f"interrupted: {len(runs) - len(left)} of {len(runs)} runs in {root} are finished, and "
+            "the same command goes on from here."
+        ) from None
+    if failed:
+        reasons = ", ".join(f"{run} ({reason})" for run, reason in failed.items())
+        raise UserError(
+            f"{len(failed)} of {len(runs)} runs failed: {reasons}; what they said stands above, "
+            f"all others are finished in {root}, and the same command goes on from here."
+        )
+    found = {s: [_results(run) for run in runs if run.strategy == s] for s in strategies}
+    return comparison_table.write(root, found)
+
+
+def _checked_runs(
+    config: ml_collections.ConfigDict,
+    root: Path,
+    strategies: Sequence[str],
+    seeds: Sequence[int],
+) -> list[Run]:
+    """The runs in order; UserError where one cannot be made, before any is."""
+    for flag, values in (("strategies", strategies), ("seeds", seeds)):
+        if repeated := [value for value in values if values.count(value) > 1]:
+            text = ",".join(map(str, values))
+            raise UserError(f"--{flag}={text} has {repeated[0]} more than once; name it once.")
+    tasks = tuple(spec.name for spec in parse_tasks(config.tasks, config.data.data_dir))
+    runs = []
     for strategy in strategies:
         for seed in seeds:
-            config = config.copy_and_resolve_references()
-            config.strategy, config.seed = strategy, seed
-            check_config(config)
-            todo[strategy, seed] = folder = root / f"{strategy}-{seed}"
-            resume.check_same_config(folder, config, FREE_KEYS)
-    count = len(split_tasks(config.tasks))
-    missing = {which: folder for which, folder in todo.items() if not _finished(folder, count)}
-    _run_all(missing, root, devices, command)
-    results = {s: [_read(todo[s, seed]) for seed in seeds] for s in strategies}
-    return _write(root, results)
+            own = config.copy_and_resolve_references()
+            own.strategy, own.seed = strategy, seed
+            check_config(own)
+            runs.append(Run(strategy, seed, root / f"{strategy}-{seed}", tasks, own))
+            resume.check_same_config(runs[-1].folder, own, FREE_KEYS)
+    return runs
 
 
-def _read(folder: pathlib.Path) -> dict:
-    return json.loads((folder / "results.json").read_text(encoding="utf-8"))
+def _complete(
+    runs: Sequence[Run], command: Sequence[str], devices: Sequence[str]
+) -> dict[Run, str]:
+    """Trains and evaluates what lacks it; returns the runs that are not whole then, and why."""
+    failed: dict[Run, str] = {}
+    for mode in ("train", "eval"):
+        lacks = {run: lack for run in runs if (lack := _lack(run))[0] == mode}
+        left = {run: lack for run, (_, lack) in lacks.items() if run not in failed}
+        statuses = _start(left, mode, command, devices)
+        failed |= {run: f"exit status {status}" for run, status in statuses.items() if status}
+    return {run: why for run in runs if (why := failed.get(run) or _lack(run)[1])}
 
 
-def _finished(folder: pathlib.Path, count: int) -> bool:
-    """Whether the run has learned `count` tasks, all of them; it may have been made with fewer."""
-    if not (folder / "results.json").exists():
-        return False
-    results = _read(folder)
-    # A run of an earlier version does not say; to go on with it costs its start only.
-    return results.get("finished", False) and len(results["tasks"]) == count
+def _start(
+    lacks: Mapping[Run, str], mode: str, command: Sequence[str], devices: Sequence[str]
+) -> dict[Run, int]:
+    """Runs the command in this mode for each run; returns the exit statuses."""
+    commands = {
+        run: [
+            *command,
+            f"--mode={mode}",
+            f"--workdir={run.folder}",
+            f"--config.strategy={run.strategy}",
+            f"--config.seed={run.seed}",
+        ]
+        for run in lacks
+    }
+
+    def announce(run: Run) -> None:
+        why = f" (evaluated again: {lacks[run]})" if mode == "eval" else ""
+        print(f"{run}: {run.folder}{why}", flush=True)
+
+    return run_all(commands, devices, announce)
 
 
-def _run_all(missing: dict, root: pathlib.Path, devices: Sequence[str], command) -> None:
-    """One run after the other, or as many at a time as there are devices; one may fail alone."""
-    free: queue.SimpleQueue = queue.SimpleQueue()
-    for device in devices or [None]:
-        free.put(device)
-    failed, interrupted = [], threading.Event()
+def _lack(run: Run) -> tuple[str, str]:
+    """The mode that makes a run's results whole, and what they lack; ("", "") where they are whole.
 
-    def one(which: tuple[str, int]) -> None:
-        if interrupted.is_set():
-            return
-        device = free.get()
-        status = _run_one(which, missing[which], root, device, command)
-        free.put(device)
-        if status:
-            failed.append(f"{which[0]} with seed {which[1]} (exit status {status})")
-        if status == -signal.SIGINT:
-            interrupted.set()
+    Raises UserError where the folder holds another run.
+    """
+    resume.check_same_config(run.folder, run.config, FREE_KEYS)
+    if not (run.folder / "config.json").exists():
+        return "train", f"{run.folder / 'config.json'} is missing"
+    try:
+        found = _results(run)
+    except UserError as error:
+        return "train", str(error)
+    _check_results(run, found)
+    path = run.folder / "results.json"
+    # Results of an early version do not say; to go on with such a run costs its start only.
+    if len(found["tasks"]) < len(run.tasks) or not found.get("finished", False):
+        return "train", f"{path} is not of all {len(run.tasks)} tasks"
+    wanted = results.measured_with(run.config)
+    if not isinstance(found.get("eval"), dict):
+        return "eval", f"{path} does not say with which eval.* values it was measured"
+    differ = _differences(found["eval"], wanted, sorted({*found["eval"], *wanted}))
+    if differ:
+        return "eval", f"{path} was measured with another eval.{', eval.'.join(differ)}"
+    return "", ""
 
-    with concurrent.futures.ThreadPoolExecutor(max(1, len(devices))) as pool:
-        try:
-            list(pool.map(one, missing))
-        except BaseException:
-            interrupted.set()
-            raise
-    if failed:
+
+def _check_results(run: Run, found: Values) -> None:
+    """Raises UserError where results are of another run; they may be of the first tasks only."""
+    tasks = list(run.tasks[: len(found["tasks"])])
+    wanted = {"strategy": run.strategy, "seed": run.seed, "tasks": tasks}
+    if differ := _differences(found, wanted, wanted):
         raise UserError(
-            f"{len(failed)} of {len(missing)} runs failed: {', '.join(sorted(failed))}; what they "
-            "said stands above, and the same command goes on from here."
+            f"{run.folder / 'results.json'} is of another {', '.join(differ)}: "
+            "choose another --workdir or delete that run"
         )
 
 
-def _run_one(which: tuple[str, int], folder: pathlib.Path, root: pathlib.Path, device, command):
-    """Starts one run and waits for its exit status."""
-    strategy, seed = which
-    arguments = [
-        f"--workdir={folder}",
-        f"--config.strategy={strategy}",
-        f"--config.seed={seed}",
-        f"--config.eval.reference_dir={root / 'reference'}",
+def _differences(there: Values, now: Values, keys: Iterable[str]) -> list[str]:
+    def shown(values: Values, key: str) -> str:
+        return json.dumps(values[key]) if key in values else "absent"
+
+    return [
+        f"{key} (there {shown(there, key)}, now {shown(now, key)})"
+        for key in keys
+        if shown(there, key) != shown(now, key)
     ]
-    environment = dict(os.environ)
-    if device is not None:
-        environment |= {"CUDA_VISIBLE_DEVICES": device, "TPU_VISIBLE_CHIPS": device}
-    print(f"{strategy}, seed {seed}: {folder}", flush=True)
-    return subprocess.run([*command, *arguments], env=environment).returncode
 
 
-def _write(root: pathlib.Path, results: Results) -> str:
-    """Writes table.md, table.csv and accuracy.png; returns the Markdown."""
-    table = {strategy: _columns(runs) for strategy, runs in results.items()}
-    names = list(dict.fromkeys(name for columns in table.values() for name in columns))
-    lines = [["", *table], ["---"] * (len(table) + 1)]
-    lines.append(["runs", *(str(len(runs)) for runs in results.values())])
-    for name in names:
-        lines.append([name, *(_shown(c[name]) if name in c else "" for c in table.values())])
-    markdown = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    write_bytes(root / "table.md", f"{markdown}\n".encode())
-    write_bytes(root / "table.csv", _csv(table, names).encode())
-    first = next(iter(results.values()))[0]
-    if "accuracy" in first:
-        plots.curves(root / "accuracy.png", first["tasks"], _panels(results), "test accuracy")
-    return markdown
-
-
-def _columns(runs: list[dict]) -> dict[str, np.ndarray]:
-    """What the table shows of one strategy: {column: a value for each seed}."""
-    columns = [_scalars(result) for result in runs]
-    return {name: np.array([c[name] for c in columns]) for name in columns[0]}
-
-
-def _scalars(result: dict) -> dict[str, float]:
-    columns = {}
-    for name in ("accuracy", "clustering_accuracy"):
-        last = zip(result["tasks"], result[name][-1] if name in result else (), strict=False)
-        shown = name.replace("_", " ")
-        columns |= {f"{shown} {task}": value for task, value in last if value is not None}
-    for name in ("average_accuracy", "forgetting", "backward_transfer"):
-        columns |= {name.replace("_", " "): result[name]} if name in result else {}
-    probes = zip(result["tasks"], result.get("linear_probe", ()), strict=False)
-    columns |= {f"linear probe {task}": value for task, value in probes if value is not None}
-    for task, values in result.get("reconstruction", {}).items():
-        columns[f"PSNR {task}"] = values["psnr"]
-    for task, values in result.get("generation", {}).items():
-        columns |= {f"{k.replace('_', ' ')} {task}": v for k, v in values.items() if k != "samples"}
-    for entry in result.get("risk", []):
-        if entry["after_task"] == result["tasks"][-1]:
-            columns[f"discrepancy {entry['task']}"] = entry["discrepancy"]
-            columns[f"bound {entry['task']}"] = entry["bound"]
-    return columns | {"minutes": result["seconds"] / 60}
-
-
-def _spread(values: np.ndarray) -> np.ndarray:
-    """The standard deviation over seeds, of a sample; nan for one seed. values: [seeds, ...]."""
-    return np.std(values, axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1:], np.nan)
-
-
-def _shown(values: np.ndarray) -> str:
-    digits = 1 if np.abs(values).max() >= 10 else 3
-    spread = "" if len(values) == 1 else f" ± {_spread(values):.{digits}f}"
-    return f"{np.mean(values):.{digits}f}{spread}"
-
-
-def _csv(table: dict[str, dict[str, np.ndarray]], names: list[str]) -> str:
-    """A line for each strategy, a column for each mean and one for its deviation."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["strategy", *(f"{name} {kind}" for name in names for kind in ("mean", "std"))])
-    for strategy, columns in table.items():
-        cells = [
-            (repr(float(np.mean(columns[name]))), repr(float(_spread(columns[name]))))
-            if name in columns
-            else ("", "")
-            for name in names
-        ]
-        writer.writerow([strategy, *(cell for pair in cells for cell in pair)])
-    return text.getvalue()
-
-
-def _panels(results: Results) -> dict[str, dict[str, plots.Series]]:
-    """For each task the accuracy on it along the sequence, by strategy."""
-    first = next(iter(results.values()))[0]
-    panels: dict[str, dict[str, plots.Series]] = {}
-    for strategy, runs in results.items():
-        matrices = np.array([result["accuracy"] for result in runs], np.float64)  # None is nan
-        spread = _spread(matrices)
-        for i, task in enumerate(first["tasks"]):
-            if first["accuracy"][-1][i] is None:
-                continue  # it has no classes
-            panels.setdefault(task, {})[strategy] = matrices.mean(0)[:, i], spread[:, i]
-    return panels
+def _results(run: Run) -> dict[str, Any]:
+    """What the run's results.json holds; UserError where it is missing or damaged."""
+    path, found = run.folder / "results.json", results.read(run.folder)
+    if found is None:
+        raise UserError(f"{path} is {'damaged' if path.exists() else 'missing'}")
+    return found

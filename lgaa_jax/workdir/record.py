@@ -1,23 +1,28 @@
 """What a run has measured so far: the record that travels in its checkpoints."""
 
 import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
 
 RECONSTRUCTION = ("mse", "psnr", "ssim")
 
-
-Measured = dict[str, dict[str, float]]
+Measured = dict[str, dict[str, float]]  # {task name: {metric: value}}
+Settings = Mapping[str, Any]  # the `eval` section of a config, as results.measured_with gives it
 
 
 @dataclasses.dataclass(frozen=True)
 class Record:
     """The record that travels in a checkpoint.
 
-    measured: after each finished task, {task name: {metric: value}} over the tasks learned by then
+    measured: after each finished task, the metrics of the tasks learned by then, all finite
+    measured_with: the settings of each of them; None where an older checkpoint does not say
     step: training step of the last of them
     seconds: time spent in training steps, over all restarts
     """
 
     measured: tuple[Measured, ...] = ()
+    measured_with: tuple[Settings | None, ...] = ()
     step: int = 0
     seconds: float = 0.0
 
@@ -25,11 +30,39 @@ class Record:
         """The record with more training time."""
         return dataclasses.replace(self, seconds=self.seconds + seconds)
 
-    def to_json(self) -> dict:
+    def with_task(
+        self, task: int, step: int, measured: Measured, measured_with: Settings
+    ) -> "Record":
+        """The record up to the task before `task`, and with what was measured after this one.
+
+        Metrics that are inf or nan are left out: JSON cannot hold them, and the PSNR of an exact
+        reconstruction must not end a run.
+        """
+        kept = {name: finite(values) for name, values in measured.items()}
+        return dataclasses.replace(
+            self,
+            measured=(*self.measured[:task], kept),
+            measured_with=(*self.measured_with[:task], dict(measured_with)),
+            step=step,
+        )
+
+    def to_json(self) -> dict[str, Any]:
         """A JSON object."""
-        return {"rows": self.measured, "step": self.step, "seconds": self.seconds}
+        return {
+            "rows": self.measured,  # the name in the checkpoints of all versions
+            "measured_with": self.measured_with,
+            "step": self.step,
+            "seconds": self.seconds,
+        }
 
     @classmethod
-    def from_json(cls, obj: dict) -> "Record":
-        """The inverse of `to_json`."""
-        return cls(tuple(obj["rows"]), obj["step"], obj["seconds"])
+    def from_json(cls, obj: Mapping[str, Any]) -> "Record":
+        """The inverse of `to_json`; reads the records of earlier versions, too."""
+        measured = tuple(obj["rows"])
+        unknown = (None,) * len(measured)
+        return cls(measured, tuple(obj.get("measured_with", unknown)), obj["step"], obj["seconds"])
+
+
+def finite(values: Mapping[str, float]) -> dict[str, float]:
+    """The values without those that are inf or nan."""
+    return {name: value for name, value in values.items() if math.isfinite(value)}

@@ -1,53 +1,124 @@
-"""results.json, from the record of a run."""
+"""results.json: what a run has measured, for people and tools.
 
-from collections.abc import Callable, Sequence
+strategy, tasks, seed   as in the config; tasks: their names, in order
+classes                 {task: names of its classes, by label}, of the tasks with labels
+steps                   training steps at which it was measured
+seconds                 of training, over all restarts
+finished                whether all tasks are learned and measured
+eval                    the settings with which the last of it was measured
+accuracy                R[t][i], test accuracy on task i after task t; null where task i is not
+                        learned yet or has no classes
+average_accuracy, forgetting, forgetting_by_task {task: value}, backward_transfer
+                        of that matrix (evaluation/lifelong.py)
+clustering_accuracy     a matrix of that form, where labels are found
+linear_probe            of each learned task, where there are no labels
+domain_accuracy         of each learned task
+reconstruction          {task: {mse, psnr, ssim}}
+generation              {task: metrics of generated images} (docs/theory.md)
+risk                    [{after_task, task, terms of the bound}] (docs/theory.md)
+
+What was not computed, or came out as inf or nan, is absent. Metrics that have no matrix and no
+`after_task` are those after the last task.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ml_collections
 
 from lgaa_jax.evaluation import lifelong
+from lgaa_jax.files import PathLike
 from lgaa_jax.workdir.record import RECONSTRUCTION, Measured, Record
 
+Matrix = list[list[float | None]]
 
-def matrix(measured: Sequence[Measured], names: list[str], metric: str) -> list[list[float | None]]:
+
+def measured_with(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """The `eval` section as plain JSON values, without `reference_dir`, which changes no number."""
+    settings = json.loads(json.dumps(config.eval.to_dict()))
+    return {key: value for key, value in settings.items() if key != "reference_dir"}
+
+
+def read(workdir: PathLike) -> dict[str, Any] | None:
+    """The object in results.json of a run; None where it is missing, damaged or no run's."""
+    try:
+        results = json.loads((Path(workdir) / "results.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(results, dict) or not isinstance(results.get("tasks"), list):
+        return None
+    return results if {"strategy", "seed", "seconds"} <= results.keys() else None
+
+
+def matrix(measured: Sequence[Measured], names: Sequence[str], metric: str) -> Matrix:
     """R[t][i], the metric of task i after task t; None where not learned yet or not measured."""
     cells = [[after.get(name, {}).get(metric) for name in names] for after in measured]
     return cells + [[None] * len(names) for _ in range(len(names) - len(measured))]
 
 
-def summary(names: list[str], strategy: str, seed: int, record: Record) -> dict:
-    """The object of results.json (design: keys that were not computed are absent)."""
+def summary(
+    names: Sequence[str],
+    strategy: str,
+    seed: int,
+    record: Record,
+    *,
+    end: int,
+    class_names: Mapping[str, Sequence[str]],
+) -> dict[str, Any]:
+    """The object of results.json, as this module describes it.
+
+    end: step at which the last task ends; class_names: those of each task with labels.
+    """
     last = record.measured[-1] if record.measured else {}
+    settings = record.measured_with[-1] if record.measured_with else None
+    classes = {name: list(class_names[name]) for name in names if class_names.get(name)}
     result = {
         "strategy": strategy,
-        "tasks": names,
+        "tasks": list(names),
+        **({"classes": classes} if classes else {}),
         "seed": seed,
         "steps": record.step,
         "seconds": round(record.seconds, 1),
-        "finished": len(record.measured) == len(names),
+        # A run that was stopped inside its last task can be measured there, too.
+        "finished": len(record.measured) == len(names) and record.step == end,
+        **({} if settings is None else {"eval": dict(settings)}),
+        **_accuracies(names, record.measured),
     }
-    if any("accuracy" in values for values in last.values()):
-        accuracy = matrix(record.measured, names, "accuracy")
-        trained = accuracy[: len(record.measured)]
-        computed = {
-            "average_accuracy": lifelong.average_accuracy(trained),
-            "forgetting": lifelong.forgetting(trained),
-            "backward_transfer": lifelong.backward_transfer(trained),
-            "forgetting_by_task": {
-                names[i]: value for i, value in lifelong.forgetting_by_task(trained).items()
-            },
-        }
-        result["accuracy"] = accuracy
-        result |= {name: value for name, value in computed.items() if value not in (None, {})}
-    if any("clustering_accuracy" in values for values in last.values()):
+    if _has(last, "clustering_accuracy"):
         result["clustering_accuracy"] = matrix(record.measured, names, "clustering_accuracy")
-    if any("linear_probe" in values for values in last.values()):
-        result["linear_probe"] = [last[n].get("linear_probe") for n in names if n in last]
-    if last:
-        result["domain_accuracy"] = [last[n]["domain_accuracy"] for n in names if n in last]
+    for metric in ("linear_probe", "domain_accuracy"):
+        if _has(last, metric):
+            result[metric] = [last[name].get(metric) for name in names if name in last]
     groups = {
         "reconstruction": _by_task(last, lambda values: _chosen(values, RECONSTRUCTION)),
         "generation": _by_task(last, lambda values: _group(values, "generation")),
         "risk": _risk(names, record.measured),
     }
     return result | {name: group for name, group in groups.items() if group}
+
+
+def _accuracies(names: Sequence[str], measured: Sequence[Measured]) -> dict[str, Any]:
+    """The accuracy matrix and what is computed of it; empty where no task has classes."""
+    if not measured or not _has(measured[-1], "accuracy"):
+        return {}
+    accuracy = matrix(measured, names, "accuracy")
+    trained = accuracy[: len(measured)]
+    by_task = lifelong.forgetting_by_task(trained)
+    computed = {
+        "average_accuracy": lifelong.average_accuracy(trained),
+        "forgetting": lifelong.forgetting(trained),
+        "backward_transfer": lifelong.backward_transfer(trained),
+        "forgetting_by_task": {names[i]: value for i, value in by_task.items()},
+    }
+    known = {name: value for name, value in computed.items() if value not in (None, {})}
+    return {"accuracy": accuracy} | known
+
+
+def _has(measured: Measured, metric: str) -> bool:
+    """Whether any task has this metric."""
+    return any(metric in values for values in measured.values())
 
 
 def _by_task(measured: Measured, pick: Callable[[dict[str, float]], dict[str, float]]) -> Measured:
@@ -66,7 +137,7 @@ def _group(values: dict[str, float], group: str) -> dict[str, float]:
     return {k.removeprefix(begin): v for k, v in values.items() if k.startswith(begin)}
 
 
-def _risk(names: list[str], measured: Sequence[Measured]) -> list[dict]:
+def _risk(names: Sequence[str], measured: Sequence[Measured]) -> list[dict[str, Any]]:
     """One entry for each learned task after each task that has the terms of the analysis."""
     return [
         {"after_task": after, "task": name, **terms}

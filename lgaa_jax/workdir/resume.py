@@ -1,28 +1,31 @@
 """With which config a run may go on: with its own, or with its own and more tasks at the end."""
 
 import json
-import os
-import pathlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import ml_collections
 
 from lgaa_jax.data.loading import Task, crops
 from lgaa_jax.data.notation import split_tasks
 from lgaa_jax.errors import UserError
+from lgaa_jax.files import PathLike
 from lgaa_jax.training.strategies import STRATEGIES
 from lgaa_jax.workdir.metadata import resolved_config
 
+Flat = dict[str, Any]  # a config with dotted keys: {"a.b": 1}
+
 
 def check_same_config(
-    workdir: str | os.PathLike, config: ml_collections.ConfigDict, free: Sequence[str] = ()
+    workdir: PathLike, config: ml_collections.ConfigDict, free: Sequence[str] = ()
 ) -> int:
     """Raises UserError when the run in `workdir` cannot go on with `config`.
 
     free: beginnings of dotted keys that may differ, as "log." or "data.data_dir". Returns how many
     tasks the run was last given; 0 where there is no config.json, and so nothing to compare.
     """
-    path = pathlib.Path(workdir) / "config.json"
+    path = Path(workdir) / "config.json"
     if not path.exists():
         return 0
     old, new = _flat(_read_config(path)), _flat(resolved_config(config)["config"])
@@ -30,7 +33,7 @@ def check_same_config(
     differ = [
         f"{key} (there {_shown(old, key)}, now {_shown(new, key)})"
         for key in sorted({*old, *new})
-        if not key.startswith(free) and _shown(old, key) != _shown(new, key)
+        if not key.startswith(free) and _differs(old, new, key)
     ]
     if differ:
         raise UserError(
@@ -40,7 +43,7 @@ def check_same_config(
     return len(split_tasks(old["tasks"]))
 
 
-def _grown(workdir: str | os.PathLike, old: Mapping, new: Mapping) -> tuple[str, ...]:
+def _grown(workdir: PathLike, old: Flat, new: Flat) -> tuple[str, ...]:
     """The keys that may differ because the run is given more tasks at the end.
 
     Raises UserError where that is what is asked for and the run has no room for them.
@@ -60,11 +63,11 @@ def _grown(workdir: str | os.PathLike, old: Mapping, new: Mapping) -> tuple[str,
             f"the run in {workdir} has room for its {n} tasks only, as max_tasks was not set when "
             f"it was started: {back}"
         )
-    same = crops(old["data.crop"], n) == crops(new["data.crop"], len(after))[:n]
+    same = crops(old.get("data.crop", ""), n) == crops(new["data.crop"], len(after))[:n]
     return ("tasks", "data.crop") if same else ("tasks",)
 
 
-def check_classes(workdir: str | os.PathLike, loaded: Sequence[Task], before: int) -> None:
+def check_classes(workdir: PathLike, loaded: Sequence[Task], before: int) -> None:
     """Raises UserError when a task after the first `before` has more classes than all of those."""
     most = max(task.num_classes for task in loaded[:before])
     for task in loaded[before:]:
@@ -75,28 +78,30 @@ def check_classes(workdir: str | os.PathLike, loaded: Sequence[Task], before: in
             )
 
 
-def _read_config(path: pathlib.Path) -> dict:
+def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = dict(json.loads(path.read_text(encoding="utf-8"))["config"])
         split_tasks(config["tasks"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         what = f"{path} is not the config of a run ({type(error).__name__})"
         raise UserError(f"{what}: choose another --workdir or delete that one") from error
     return config
 
 
-def _flat(tree: Mapping, prefix: str = "") -> dict:
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> Flat:
     """{"a": {"b": 1}} as {"a.b": 1}."""
-    flat = {}
+    flat: Flat = {}
     for key, value in tree.items():
         inner = isinstance(value, Mapping)
         flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
     return flat
 
 
-def _shown(flat: Mapping, key: str) -> str:
+def _shown(flat: Flat, key: str) -> str:
     return json.dumps(flat[key]) if key in flat else "absent"
 
 
-def _differs(old: Mapping, new: Mapping, key: str) -> bool:
-    return _shown(old, key) != _shown(new, key)
+def _differs(old: Flat, new: Flat, key: str) -> bool:
+    """Whether a value is another one. 1 and 1.0 are the same number; a nan is itself."""
+    equal = key in old and key in new and old[key] == new[key]
+    return not equal and _shown(old, key) != _shown(new, key)

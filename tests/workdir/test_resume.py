@@ -1,5 +1,6 @@
 """With which config a run may go on, and the sentence where it may not."""
 
+import json
 import types
 
 import pytest
@@ -57,6 +58,33 @@ def test_a_broken_config_is_named(tmp_path, content):
     (tmp_path / "config.json").write_text(content)
     with pytest.raises(UserError, match=r"config\.json is not the config of a run"):
         check(tmp_path)
+
+
+def test_a_config_that_is_a_folder_is_named(tmp_path):
+    (tmp_path / "config.json").mkdir()
+    with pytest.raises(UserError, match=r"config\.json is not the config of a run \(IsADirectory"):
+        check(tmp_path)
+
+
+def test_values_that_json_writes_in_another_way_are_the_same(tmp_path):
+    c = small_config(tasks="a,b", ema_decay=float("nan"), **{"loss.beta": float("inf")})
+    c.pair = (1, 2)
+    content = resolved_config(c)
+    assert content["config"]["pair"] == [1, 2]
+    content["config"]["loss"]["gp"] = 10
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    assert resume.check_same_config(tmp_path, c) == 2
+    c.loss.gp = 10.5
+    with pytest.raises(UserError, match=r"another loss\.gp \(there 10, now 10\.5\): choose"):
+        resume.check_same_config(tmp_path, c)
+
+
+def test_more_tasks_for_a_run_of_a_config_without_a_key_of_today(tmp_path):
+    content = resolved_config(small_config(tasks="a,b", max_tasks=3))
+    del content["config"]["data"]["crop"]
+    files.write_json(tmp_path / "config.json", content)
+    with pytest.raises(UserError, match=r'another data\.crop \(there absent, now "16"\): choose'):
+        check(tmp_path, tasks="a,b,c", **{"data.crop": "16"})
 
 
 @pytest.mark.parametrize(

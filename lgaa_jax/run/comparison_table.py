@@ -1,0 +1,124 @@
+"""The table and the figure of a comparison, from the results of its runs.
+
+A cell is the mean over the seeds and, with more than one, ± their standard deviation. It is empty
+where the run of any seed lacks the metric: a mean over fewer seeds would stand beside one over all.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lgaa_jax.files import write_bytes
+from lgaa_jax.workdir import plots
+
+Results = dict[str, list[dict[str, Any]]]  # results.json of each seed, by strategy
+Columns = dict[str, np.ndarray]  # what the table shows of a strategy: {metric: a value a seed}
+
+
+def write(root: Path, results: Results) -> str:
+    """Writes table.md, table.csv and accuracy.png; returns the Markdown.
+
+    All the results are of the same tasks.
+    """
+    table = {strategy: _columns(runs) for strategy, runs in results.items()}
+    names = list(dict.fromkeys(name for columns in table.values() for name in columns))
+    lines = [["", *table], ["---"] * (len(table) + 1)]
+    lines.append(["runs", *(str(len(runs)) for runs in results.values())])
+    for name in names:
+        lines.append([name, *(_shown(c[name]) if name in c else "" for c in table.values())])
+    markdown = "\n".join(f"| {' | '.join(map(_escaped, cells))} |" for cells in lines)
+    write_bytes(root / "table.md", f"{markdown}\n".encode())
+    write_bytes(root / "table.csv", _csv(table, names).encode())
+    if series := panels(results):
+        tasks = next(iter(results.values()))[0]["tasks"]
+        plots.curves(root / "accuracy.png", tasks, series, "test accuracy")
+    return markdown
+
+
+def panels(results: Results) -> dict[str, dict[str, plots.Series]]:
+    """For each task with classes the accuracy on it along the sequence, by strategy."""
+    found: dict[str, dict[str, plots.Series]] = {}
+    for strategy, runs in results.items():
+        if not all("accuracy" in result for result in runs):
+            continue
+        matrices = np.array([result["accuracy"] for result in runs], np.float64)  # None is nan
+        mean, spread = matrices.mean(0), _spread(matrices)
+        for i, task in enumerate(runs[0]["tasks"]):
+            if not np.isnan(mean[-1, i]):
+                found.setdefault(task, {})[strategy] = mean[:, i], spread[:, i]
+    return found
+
+
+def _columns(runs: Sequence[dict[str, Any]]) -> Columns:
+    """The metrics that the runs of all seeds have."""
+    columns = [_scalars(result) for result in runs]
+    return {
+        name: np.array([values[name] for values in columns])
+        for name in columns[0]
+        if all(name in values for values in columns)
+    }
+
+
+def _scalars(result: Mapping[str, Any]) -> dict[str, float]:
+    """One run's metrics after the last task, under the names that the table gives them."""
+    tasks = result["tasks"]
+    scalars: dict[str, float] = {}
+    for name in ("accuracy", "clustering_accuracy"):
+        scalars |= _by_task(name, tasks, result[name][-1] if name in result else ())
+    for name in ("average_accuracy", "forgetting", "backward_transfer"):
+        scalars |= {_words(name): result[name]} if name in result else {}
+    scalars |= _by_task("linear_probe", tasks, result.get("linear_probe", ()))
+    for task, values in result.get("reconstruction", {}).items():
+        scalars |= {f"PSNR {task}": values["psnr"]} if "psnr" in values else {}
+    for task, values in result.get("generation", {}).items():
+        scalars |= {f"{_words(k)} {task}": v for k, v in values.items() if k != "samples"}
+    for entry in result.get("risk", ()):
+        if entry["after_task"] == tasks[-1]:
+            shown = [term for term in ("discrepancy", "bound") if term in entry]
+            scalars |= {f"{term} {entry['task']}": entry[term] for term in shown}
+    return scalars | {"minutes": result["seconds"] / 60}
+
+
+def _by_task(name: str, tasks: Sequence[str], values: Iterable[float | None]) -> dict[str, float]:
+    pairs = zip(tasks, values, strict=False)
+    return {f"{_words(name)} {task}": value for task, value in pairs if value is not None}
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """The standard deviation over seeds, of a sample; nan for one seed. values: [seeds, ...]."""
+    return np.std(values, axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1:], np.nan)
+
+
+def _shown(values: np.ndarray) -> str:
+    digits = 1 if np.abs(values).max() >= 10 else 3
+    spread = "" if len(values) == 1 else f" ± {_spread(values):.{digits}f}"
+    return f"{np.mean(values):.{digits}f}{spread}"
+
+
+def _escaped(cell: str) -> str:
+    """A cell in which no character of a folder's name ends it."""
+    return cell.replace("|", "\\|").replace("\n", " ")
+
+
+def _csv(table: Mapping[str, Columns], names: Sequence[str]) -> str:
+    """A line for each strategy, a column for each mean and one for its deviation."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["strategy", *(f"{name} {kind}" for name in names for kind in ("mean", "std"))])
+    for strategy, columns in table.items():
+        pairs = (_mean_and_spread(columns[n]) if n in columns else ("", "") for n in names)
+        writer.writerow([strategy, *(cell for pair in pairs for cell in pair)])
+    return text.getvalue()
+
+
+def _mean_and_spread(values: np.ndarray) -> tuple[str, str]:
+    spread = repr(float(_spread(values))) if len(values) > 1 else ""
+    return repr(float(np.mean(values))), spread

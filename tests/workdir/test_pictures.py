@@ -1,0 +1,105 @@
+"""Image grids and their files' names."""
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from lgaa_jax.workdir import pictures
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grid_holds_each_image_enlarged(channels, tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (2, 3, 16, 12, channels), np.uint8)
+    picture = pictures.grid(images, cell=30, gap=2)
+    h, w = 16 * 3 + 2, 12 * 3 + 2
+    assert picture.dtype == np.uint8
+    assert picture.shape == (2 * h + 2, 3 * w + 2, channels)
+    for row in range(2):
+        for col in range(3):
+            cell = picture[row * h : (row + 1) * h, col * w : (col + 1) * w]
+            assert (cell[:2] == 128).all()
+            assert (cell[:, :2] == 128).all()
+            np.testing.assert_array_equal(cell[3::3, 3::3], images[row, col])
+            np.testing.assert_array_equal(cell[2::3, 4::3], images[row, col])
+    pictures.save_png(tmp_path / "images" / "a.png", picture)
+    with PIL.Image.open(tmp_path / "images" / "a.png") as read:
+        np.testing.assert_array_equal(np.asarray(read).reshape(picture.shape), picture)
+
+
+def test_grid_leaves_large_images_as_they_are():
+    assert pictures.grid(np.zeros((1, 1, 40, 40, 1), np.uint8)).shape == (44, 44, 1)
+
+
+@pytest.mark.parametrize("bad", [np.zeros((2, 8, 8, 1), np.uint8), np.zeros((1, 1, 8, 8, 1))])
+def test_grid_refuses_another_form(bad):
+    with pytest.raises(ValueError, match="a grid takes uint8"):
+        pictures.grid(bad)
+
+
+def test_a_picture_is_written_at_once_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    pictures.save_png(path, np.zeros((4, 6, 3), np.uint8))
+    before = path.read_bytes()
+
+    def save(self, file, **options):
+        file.write(b"half a picture")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(PIL.Image.Image, "save", save)
+    with pytest.raises(OSError, match="no space"):
+        pictures.save_png(path, np.ones((4, 6, 3), np.uint8))
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("mnist", "mnist"),
+        ("mnist[0-4]", "mnist_0-4"),
+        ("mnist[0,2,7-9]", "mnist_0_2_7-9"),
+        ("mnist[2]#3", "mnist_2-3"),
+        ("folder:cats", "cats"),
+        ("folder:/data/animals/cats[0-1]", "animals_cats_0-1"),
+        ("folder:/data/animals/cats/", "animals_cats"),
+        ("folder:~/Bilder/Kätzchen", "Bilder_Kätzchen"),
+        ("folder:/data/写真", "data_写真"),
+        ("folder:Ka\N{COMBINING DIAERESIS}tzchen", "Kätzchen"),
+        ("folder:a\udcff b", "a_b"),
+        ("folder:.", "task"),
+        ("folder:../-x", "x"),
+    ],
+)
+def test_a_stem_is_readable(name, stem):
+    assert pictures.stems([name]) == [stem]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["folder:a/b", "folder:a_b"],
+        ["folder:x/set/images", "folder:y/set/images"],
+        ["folder:Cats", "folder:cats", "folder:CATS"],
+        ["folder:Straße", "folder:STRASSE"],
+        ["mnist#2", "mnist-2", "mnist[2]", "folder:mnist/2", "folder:mnist[2]"],
+        ["folder:.", "folder:..", "folder:/"],
+        [f"folder:{'x' * 300}{n}" for n in range(4)],
+        [f"folder:{'é' * 200}", f"folder:{'É' * 200}"],
+    ],
+)
+def test_no_two_stems_are_alike_and_later_tasks_change_none(names):
+    stems = pictures.stems(names)
+    assert len({stem.lower() for stem in stems}) == len(names)
+    assert all(len(stem.encode()) <= 80 for stem in stems)
+    for n in range(len(names)):
+        assert pictures.stems(names[:n]) == stems[:n]
+
+
+def test_a_stem_that_looks_like_anothers_with_its_checksum_is_told_apart():
+    plain, marked = pictures.stems(["folder:a/b", "folder:a_b"])
+    assert plain == "a_b"
+    assert marked.startswith("a_b-")
+    stems = pictures.stems([f"folder:{marked}", "folder:a/b", "folder:a_b"])
+    assert stems[:2] == [marked, "a_b"]
+    assert len(set(stems)) == 3

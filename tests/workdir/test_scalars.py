@@ -1,0 +1,55 @@
+"""metrics.jsonl and TensorBoard: what is on disk, and what a run that goes on drops."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lgaa_jax.workdir.scalars import ScalarLog
+
+
+def lines(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_scalars_are_on_disk_at_once(tmp_path):
+    with ScalarLog(tmp_path) as log:
+        log.scalars(5, 0, {"train/loss/critic": jnp.float32(0.5), "n": 2})
+        assert lines(tmp_path) == [{"step": 5, "task": 0, "train/loss/critic": 0.5, "n": 2.0}]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_scalars_refuse_what_is_no_json(tmp_path, bad):
+    with ScalarLog(tmp_path) as log:
+        with pytest.raises(ValueError, match=r"train/loss is .* at step 7"):
+            log.scalars(7, 0, {"train/loss": bad})
+        with pytest.raises(ValueError, match="'step'"):
+            log.scalars(7, 0, {"step": 1.0})
+    assert lines(tmp_path) == []
+
+
+def test_a_resumed_log_drops_the_lines_of_steps_to_be_done_again(tmp_path):
+    with ScalarLog(tmp_path) as log:
+        for step in (10, 20, 30):
+            log.scalars(step, 0, {"x": step})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 15, "ta')
+    with ScalarLog(tmp_path, resume_step=20) as log:
+        log.scalars(25, 1, {"x": 0})
+    assert [line["step"] for line in lines(tmp_path)] == [10, 20, 25]
+    with ScalarLog(tmp_path, resume_step=0):
+        pass
+    assert lines(tmp_path) == []
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_tensorboard_holds_scalars_and_pictures(tmp_path, channels):
+    with ScalarLog(tmp_path, resume_step=4) as log:
+        log.scalars(5, 0, {"train/loss": 0.5})
+        log.image(5, "pictures/drawn", np.zeros((4, 6, channels), np.uint8))
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    content = events.read_bytes()
+    assert b"train/loss" in content
+    assert b"pictures/drawn" in content
+    assert b"PNG" in content
