@@ -46,6 +46,11 @@ class Record:
             step=step,
         )
 
+    def first(self, tasks: int) -> "Record":
+        """The record of the first `tasks` tasks."""
+        measured, settings = self.measured[:tasks], self.measured_with[:tasks]
+        return dataclasses.replace(self, measured=measured, measured_with=settings)
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
         return {

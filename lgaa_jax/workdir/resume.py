@@ -12,7 +12,7 @@ from lgaa_jax.data.notation import split_tasks
 from lgaa_jax.errors import UserError
 from lgaa_jax.files import PathLike
 from lgaa_jax.training.strategies import STRATEGIES
-from lgaa_jax.workdir.metadata import resolved_config
+from lgaa_jax.workdir.metadata import plain_config
 
 Flat = dict[str, Any]  # a config with dotted keys: {"a.b": 1}
 
@@ -28,7 +28,7 @@ def check_same_config(
     path = Path(workdir) / "config.json"
     if not path.exists():
         return 0
-    old, new = _flat(_read_config(path)), _flat(resolved_config(config)["config"])
+    old, new = _flat(_read_config(path)), _flat(plain_config(config))
     free = (*free, *_grown(workdir, old, new))
     differ = [
         f"{key} (there {_shown(old, key)}, now {_shown(new, key)})"

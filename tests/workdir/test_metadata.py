@@ -5,7 +5,7 @@ import json
 import ml_collections
 
 from lgaa_jax import files
-from lgaa_jax.workdir.metadata import resolved_config
+from lgaa_jax.workdir.metadata import run_metadata
 
 
 def config(**changes):
@@ -14,8 +14,8 @@ def config(**changes):
     return c
 
 
-def test_resolved_config_is_plain_json_with_versions(tmp_path):
-    resolved = resolved_config(config())
+def test_run_metadata_is_plain_json_with_versions(tmp_path):
+    resolved = run_metadata(config())
     assert resolved["config"] == {"seed": 0, "pair": [1, 2], "log": {"every": 50, "keep": 2}}
     assert {"python", "jax", "jaxlib", "flax", "numpy"} <= resolved["versions"].keys()
     files.write_json(tmp_path / "config.json", resolved)
