@@ -16,6 +16,7 @@ from lgaa_jax.run import measurement
 from lgaa_jax.run.checks import FREE_KEYS
 from lgaa_jax.run.experiment import Experiment, build
 from lgaa_jax.run.progress import Progress
+from lgaa_jax.training.settings import fixed_settings
 from lgaa_jax.training.state import TrainState, begin_task
 from lgaa_jax.workdir import pictures, plots, resume
 from lgaa_jax.workdir.checkpoint import Checkpoints
@@ -25,6 +26,7 @@ from lgaa_jax.workdir.results import summary
 from lgaa_jax.workdir.scalars import ScalarLog
 
 
+@fixed_settings()
 def run(config: ml_collections.ConfigDict, workdir: str) -> TrainState:
     """Trains all tasks, or goes on where an earlier call stopped; returns the final state.
 
@@ -200,6 +202,7 @@ def _earlier_classes(experiment: Experiment, task: int, checkpoints: Checkpoints
     ]
 
 
+@fixed_settings()
 def evaluate(config: ml_collections.ConfigDict, workdir: str, step: int | None = None) -> dict:
     """Loads a checkpoint, evaluates it, rewrites results.json and returns what it holds."""
     if not os.path.isdir(os.path.join(workdir, "checkpoints")):
