@@ -56,8 +56,9 @@ def _scale_shift_grads(
 ) -> tuple[jax.Array, ...]:
     x, scale = residuals
     g = g.astype(scale.dtype)
-    by_channel = (channel_sum(a).astype(scale.dtype) for a in (g * x, g))
-    return (g * scale[:, None, None]).astype(x.dtype), *by_channel
+    of_x = (g * scale[:, None, None]).astype(x.dtype)
+    of_scale, of_shift = (channel_sum(a).astype(scale.dtype) for a in (g * x, g))
+    return of_x, of_scale, of_shift
 
 
 scale_shift.defvjp(
