@@ -25,7 +25,7 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_disable_most_optimizations", True)
 
 NETWORKS = {"generator", "critic", "encoder", "class", "domain"}
-NUM_CLASSES, NUM_TASKS, ROWS = 4, 3, 8
+NUM_CLASSES, NUM_TASKS, BATCH_SIZE = 4, 3, 8
 ENDS = (5, 10, 15)
 
 
@@ -67,7 +67,7 @@ class System:
         self.config = small_config(**changes)
         self.nets = build_nets(self.config, num_classes, NUM_TASKS)
         self.spec = replay_spec(self.config, jnp.ones((NUM_TASKS, num_classes), bool))
-        learner = build_learner(self.config, self.nets, self.spec, ENDS, ROWS)
+        learner = build_learner(self.config, self.nets, self.spec, ENDS, BATCH_SIZE)
         self.hyper, self.tx, self.train_step = learner.hyper, learner.tx, learner.train_step
         self.phases = Phases(self.nets, self.tx, self.hyper)
         # Compiled as a whole: op by op it takes half a minute.
@@ -81,20 +81,20 @@ def system():
 
 
 @pytest.fixture(scope="session")
-def s(system):
+def initial(system):
     """Its initial state."""
     return system.init()
 
 
-def make_batch(seed=0, task=0, num_real=ROWS, labelled=True, shape=(16, 16, 1)):
+def make_batch(seed=0, task=0, num_real=BATCH_SIZE, labelled=True, shape=(16, 16, 1)):
     rng = np.random.default_rng(seed)
-    x = rng.integers(0, 256, (ROWS, *shape), np.uint8)
+    x = rng.integers(0, 256, (BATCH_SIZE, *shape), np.uint8)
     u = (
-        rng.integers(0, NUM_CLASSES, ROWS).astype(np.int32)
+        rng.integers(0, NUM_CLASSES, BATCH_SIZE).astype(np.int32)
         if labelled
-        else np.full(ROWS, -1, np.int32)
+        else np.full(BATCH_SIZE, -1, np.int32)
     )
-    return Batch(x, u, np.full(ROWS, task, np.int32), np.int32(num_real))
+    return Batch(x, u, np.full(BATCH_SIZE, task, np.int32), np.int32(num_real))
 
 
 def assert_equal(a, b):

@@ -3,7 +3,10 @@
 import dataclasses
 import functools
 import hashlib
+import os
 import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import flax.serialization
 import jax
@@ -22,6 +25,11 @@ from lgaa_jax.training import losses
 
 BATCH, PREDICT_BATCH = 64, 250
 LEARNING_RATE = 1e-3  # at the start; it falls to 0 along a cosine
+RECIPE = 1  # to be raised when training changes in what the constants above do not tell
+
+Carry = tuple[Params, optax.OptState]
+Begin = Callable[[jax.Array, np.ndarray], Carry]
+TakeStep = Callable[[Carry, jax.Array, np.ndarray, np.ndarray], Carry]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,34 +43,37 @@ class Classifier:
         """images: [n, H, W, C] uint8 -> classes [n] int32, hidden features [n, F] float32."""
         parts = []
         for start in range(0, len(images), PREDICT_BATCH):
-            rows = np.arange(start, start + PREDICT_BATCH) % len(images)  # one shape, one program
-            parts.append(jax.device_get(_predict(self.model, self.params, images[rows])))
-        return tuple(np.concatenate(column)[: len(images)] for column in zip(*parts, strict=True))
+            # Always a full batch: one shape, one program.
+            indices = np.arange(start, start + PREDICT_BATCH) % len(images)
+            parts.append(jax.device_get(_predict(self.model, self.params, images[indices])))
+        classes, features = (np.concatenate(c)[: len(images)] for c in zip(*parts, strict=True))
+        return classes, features
 
     def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
         """Share of the images [n, H, W, C] uint8 that get their label [n]."""
         return float(np.mean(self(images)[0] == labels))
 
 
-def train(model: ClassModel, images, labels, steps: int, seed: int) -> Classifier:
+def train(
+    model: ClassModel, images: np.ndarray, labels: np.ndarray, steps: int, seed: int
+) -> Classifier:
     """Trains from scratch on images [n, H, W, C] uint8 and labels [n]; -1 is skipped."""
     images, labels = images[labels >= 0], labels[labels >= 0]
     init_key, dropout_key = jax.random.split(jax.random.key(seed))
     begin, take_step = _programs(model, steps)
     carry = begin(init_key, images[:1])
     for step in range(steps):
-        rows = stream_indices(len(images), BATCH, seed, 0, step)
+        indices = stream_indices(len(images), BATCH, seed, 0, step)
         key = jax.random.fold_in(dropout_key, step)
-        carry = take_step(carry, key, images[rows], labels[rows])
+        carry = take_step(carry, key, images[indices], labels[indices])
     return Classifier(model, jax.block_until_ready(carry[0]))
 
 
-def reference(model: ClassModel, split: Split, steps: int, folder) -> Classifier:
+def reference(
+    model: ClassModel, split: Split, steps: int, folder: str | os.PathLike[str]
+) -> Classifier:
     """The classifier of a real training set; trained once and kept in `folder`."""
-    content = hashlib.sha256(f"{model} {steps} {split.images.shape}".encode())
-    for column in (split.images, split.labels):
-        content.update(np.ascontiguousarray(column))
-    path = pathlib.Path(folder) / f"{content.hexdigest()[:16]}.msgpack"
+    path = pathlib.Path(folder) / f"{_name(model, split, steps)}.msgpack"
     if path.exists():
         params = _read(model, split.images[:1], path.read_bytes())
         if params is not None:
@@ -70,6 +81,15 @@ def reference(model: ClassModel, split: Split, steps: int, folder) -> Classifier
     trained = train(model, split.images, split.labels, steps, seed=0)
     write_bytes(path, flax.serialization.to_bytes(trained.params))
     return trained
+
+
+def _name(model: ClassModel, split: Split, steps: int) -> str:
+    """A name that differs whenever the classifier would: by its recipe and its training set."""
+    recipe = f"{RECIPE} {model} {steps} {BATCH} {LEARNING_RATE} {split.images.shape}"
+    content = hashlib.sha256(recipe.encode())
+    for column in (split.images, split.labels):
+        content.update(np.ascontiguousarray(column).data)
+    return content.hexdigest()[:16]
 
 
 def _read(model: ClassModel, image: np.ndarray, content: bytes) -> Params | None:
@@ -83,27 +103,30 @@ def _read(model: ClassModel, image: np.ndarray, content: bytes) -> Params | None
     return params if all(jax.tree.leaves(shapes)) else None
 
 
+def _apply(model: ClassModel, params: Params, images: jax.Array, **options: Any) -> Any:
+    return model.apply({"params": params}, to_unit(images), **options)
+
+
 @functools.partial(jax.jit, static_argnums=0)
-def _predict(model: ClassModel, params: Params, images):
-    logits, features = model.apply({"params": params}, to_unit(images), features=True)
+def _predict(model: ClassModel, params: Params, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    logits, features = _apply(model, params, images, features=True)
     return jnp.argmax(logits, axis=-1).astype(jnp.int32), features
 
 
 @functools.cache
-def _programs(model: ClassModel, steps: int):
+def _programs(model: ClassModel, steps: int) -> tuple[Begin, TakeStep]:
     """Compiled `(key, image) -> carry` and `(carry, key, images, labels) -> carry`."""
     tx = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, steps))
 
-    def begin(key: jax.Array, image):
+    def begin(key: jax.Array, image: jax.Array) -> Carry:
         params = model.init(key, to_unit(image))["params"]
         return params, tx.init(params)
 
-    def step(carry, key: jax.Array, images, labels):
+    def step(carry: Carry, key: jax.Array, images: jax.Array, labels: jax.Array) -> Carry:
         params, opt = carry
 
-        def objective(params):
-            x, rngs = to_unit(images), {"dropout": key}
-            logits = model.apply({"params": params}, x, train=True, rngs=rngs)
+        def objective(params: Params) -> jax.Array:
+            logits = _apply(model, params, images, train=True, rngs={"dropout": key})
             return jnp.mean(losses.cross_entropy(logits, labels))
 
         updates, opt = tx.update(jax.grad(objective)(params), opt, params)

@@ -12,16 +12,24 @@ from lgaa_jax.training.codes import sample_codes
 from lgaa_jax.training.sampling import generate
 from lgaa_jax.training.state import TrainState
 
+COLUMNS = 10  # of a grid of a task without classes
+EMPTY = np.uint8(128)  # pixels of a cell without an image: grey, as the lines between the cells
+
 
 def generated_grid(
-    nets: Nets, state: TrainState, key, class_mask, index: int, rows: int
+    nets: Nets,
+    state: TrainState,
+    key: jax.Array,
+    class_mask: np.ndarray | jax.Array,
+    index: int,
+    rows: int,
 ) -> np.ndarray:
-    """Samples of the task `index`, a column per class that it has (or ten columns without).
+    """Samples of the task `index`: a column per class that it has, or ten columns without classes.
 
-    class_mask: [N, U]. Returns [rows, columns, H, W, C] uint8. The codes are those of
-    `sample_codes`, from the same normal numbers whenever `key` is the same.
+    class_mask: [N, U]. Returns [rows, columns, H, W, C] uint8. With the same `key` the codes come
+    from the same normal numbers.
     """
-    classes = np.array([*np.flatnonzero(class_mask[index])] or [-1] * 10, np.int32)
+    classes = np.array([*np.flatnonzero(class_mask[index])] or [-1] * COLUMNS, np.int32)
     n = rows * len(classes)
     u, d = np.tile(classes, rows), np.full(n, index, np.int32)
     key = jax.random.fold_in(key, index)
@@ -30,24 +38,42 @@ def generated_grid(
     return np.asarray(to_uint8(x)).reshape(rows, len(classes), *nets.image_shape)
 
 
-def reconstruction_grids(nets: Nets, state: TrainState, class_mask, task: Task, rows: int):
-    """Test images of each class and their reconstructions, both [rows, columns, H, W, C] uint8.
+def reconstruction_grids(
+    nets: Nets, state: TrainState, class_mask: np.ndarray | jax.Array, task: Task, rows: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Test images and their reconstructions, both [rows, columns, H, W, C] uint8.
 
-    class_mask: as in `reconstruct`.
+    A column per class of the task, or ten columns without classes. Where a column has fewer test
+    images than rows, the cells below them are `EMPTY`. class_mask: as in `reconstruct`.
     """
+    indices = _chosen(task, rows)
+    given = (indices >= 0)[..., None, None, None]
+    real = task.test.images[np.maximum(indices, 0).ravel()]
+    x_rec = np.asarray(to_uint8(_reconstruct(nets, state, real, class_mask)))
+    shape = (*indices.shape, *nets.image_shape)
+    filled, reconstructed = (
+        np.where(given, cells.reshape(shape), EMPTY) for cells in (real, x_rec)
+    )
+    return filled, reconstructed
+
+
+def _chosen(task: Task, rows: int) -> np.ndarray:
+    """Which test images a grid shows: [rows, columns] indices, -1 where there is none."""
     columns = [np.flatnonzero(task.test.labels == c)[:rows] for c in task.classes]
     if not columns:
-        columns = np.array_split(np.arange(10 * rows) % len(task.test.images), 10)
-    index = np.array([np.resize(column, rows) for column in columns]).T
-    real = task.test.images[index.ravel()]
-    x_rec = _reconstruct(nets, state, real, class_mask)
-    shape = (*index.shape, *nets.image_shape)
-    return real.reshape(shape), np.asarray(to_uint8(x_rec)).reshape(shape)
+        n = min(len(task.test.images), rows * COLUMNS)
+        columns = np.array_split(np.arange(n), COLUMNS)
+    indices = np.full((rows, len(columns)), -1)
+    for column, found in enumerate(columns):
+        indices[: len(found), column] = found
+    return indices
 
 
 _generate = jax.jit(generate, static_argnums=0)
 
 
 @jax.jit(static_argnums=0)
-def _reconstruct(nets: Nets, state: TrainState, images: jax.Array, class_mask) -> jax.Array:
+def _reconstruct(
+    nets: Nets, state: TrainState, images: jax.Array, class_mask: jax.Array
+) -> jax.Array:
     return reconstruct(nets, state, to_unit(images), class_mask)[0]

@@ -1,5 +1,7 @@
 """What the inference models say of images, and the reconstructions that follow from it."""
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,7 +27,7 @@ def reconstruct(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """G(mean of q(z|x), argmax of q(u|x), argmax of q(d|z)): no sampling, so it is repeatable.
 
-    The class code is 0 where that d is a task without classes. x: [B, H, W, C] in [-1, 1];
+    The class code is 0 where that argmax is a task without classes. x: [B, H, W, C] in [-1, 1];
     class_mask: [N, U] -> reconstruction [B, H, W, C], class [B] (-1 when U = 0), task [B].
     """
     z, u = infer(nets, state, x)
@@ -34,8 +36,11 @@ def reconstruct(
     return generate(nets, state.sampling_generator, z, given, d), u, d
 
 
-def padded(split: Split, size: int):
-    """Batches of `size` rows and a mask; the last is filled up with masked copies of row 0."""
+def padded(split: Split, size: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Batches of `size` examples: images, labels and a mask [size], all of one shape.
+
+    The last batch is filled up with copies of the first example, which the mask leaves out.
+    """
     for start in range(0, len(split.images), size):
         index = np.arange(start, start + size)
         mask = index < len(split.images)
@@ -43,15 +48,18 @@ def padded(split: Split, size: int):
         yield split.images[index], split.labels[index], mask
 
 
-def infer_split(nets: Nets, state: TrainState, split: Split, size: int) -> tuple[np.ndarray, ...]:
+def infer_split(
+    nets: Nets, state: TrainState, split: Split, size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """`infer` for all images of a split, in batches of `size`: [n, Z] and [n], on the host."""
     parts = []
     for x, _, mask in padded(split, size):
         z, u = jax.device_get(_infer(nets, state, x))
         parts.append((z[mask], u[mask]))
-    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+    z, u = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return z, u
 
 
 @jax.jit(static_argnums=0)
-def _infer(nets: Nets, state: TrainState, images: jax.Array):
+def _infer(nets: Nets, state: TrainState, images: jax.Array) -> tuple[jax.Array, jax.Array]:
     return infer(nets, state, to_unit(images))

@@ -3,19 +3,23 @@
 R[t][i] is the test accuracy on task i after training task t, both from 0, in [0, 1]. R is T x N,
 T <= N: the N tasks of the run and the T of them that it has trained. An entry is None or nan where
 task i is not learned yet, which can only be where i > t, and in all of the column of a task without
-classes, which no mean takes in. Rows at the end that hold nothing else count as absent. Each
+classes, which no mean takes in. Rows at the end without any entry count as absent. Each
 function raises ValueError for an R that is not of this form.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
+Matrix = Sequence[Sequence[float | None]] | np.ndarray
 
-def average_accuracy(R) -> float:
+
+def average_accuracy(R: Matrix) -> float:
     """Mean over the tasks that the last row knows (Lopez-Paz and Ranzato 2017, ACC)."""
     return float(np.nanmean(_matrix(R)[-1]))
 
 
-def forgetting(R) -> float | None:
+def forgetting(R: Matrix) -> float | None:
     """Mean over earlier tasks of the best accuracy there was less the last (Chaudhry et al. 2018).
 
     None without an earlier task, where it is not defined. Negative when they got better.
@@ -24,13 +28,13 @@ def forgetting(R) -> float | None:
     return float(np.mean(list(of_each.values()))) if of_each else None
 
 
-def forgetting_by_task(R) -> dict[int, float]:
+def forgetting_by_task(R: Matrix) -> dict[int, float]:
     """What `forgetting` is the mean of, by the index of each earlier task that has classes."""
     r = _matrix(R)
     return {int(i): float(np.nanmax(r[:-1, i]) - r[-1, i]) for i in _earlier(r)}
 
 
-def backward_transfer(R) -> float | None:
+def backward_transfer(R: Matrix) -> float | None:
     """Mean over earlier tasks of R[last][i] - R[i][i] (Lopez-Paz and Ranzato 2017, BWT).
 
     None without an earlier task, where it is not defined. Negative when those were forgotten.
@@ -45,7 +49,7 @@ def _earlier(r: np.ndarray) -> np.ndarray:
     return np.flatnonzero(~np.isnan(r[-1, : len(r) - 1]))
 
 
-def _matrix(R) -> np.ndarray:
+def _matrix(R: Matrix) -> np.ndarray:
     """The rows of R that are present, as float64 [T, N] with nan where not learned yet."""
     r = np.array(R, dtype=np.float64)
     if r.ndim != 2:

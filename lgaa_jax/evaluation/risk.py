@@ -22,12 +22,14 @@ def discrepancy(on_p: np.ndarray, on_q: np.ndarray) -> float:
     )
 
 
-def terms(on_p: np.ndarray, labels: np.ndarray, on_q: np.ndarray, h: int, g: int) -> dict:
+def terms(
+    on_p: np.ndarray, labels: np.ndarray, on_q: np.ndarray, h: int, g: int
+) -> dict[str, float]:
     """The two sides of  R(h; P, f) <= R(h; Q, g) + disc(P, Q) + R(g; P, f)  and their parts.
 
-    on_p, on_q: as in `discrepancy`; labels: [n], f on P; h, g: places in the family of the class
-    model judged and of the one that labels the replay. With both in the family the inequality holds
-    for these numbers themselves, whatever they were measured on.
+    on_p, on_q: as in `discrepancy`; labels: [n], f on P; h, g: indices in the family of the class
+    model that is judged and of the one that labels the replay. As both are in the family, the
+    inequality holds for these very numbers, whatever they were measured on.
     """
     source = disagreement(on_q[h], on_q[g])
     distance, labelling = discrepancy(on_p, on_q), disagreement(on_p[g], labels)

@@ -1,9 +1,11 @@
 """How generated images compare with real ones: metrics of two sets of features, in NumPy."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 NEIGHBOURS = 3  # k of precision and recall, as Kynkäänniemi et al. have it
-CHUNK = 1000  # rows of a distance matrix held at once
+CHUNK = 1000  # rows of a distance matrix in memory at once
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -13,7 +15,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     equal sets and, unlike the features' own distances, biased upwards in small sets: compare
     only figures of the same n and m.
     """
-    a, b = _features(a, b)
+    a, b = _features(a), _features(b)
     cov_a, cov_b = (np.atleast_2d(np.cov(features, rowvar=False)) for features in (a, b))
     root = _square_root(cov_a)
     # (C_a C_b) and (C_a^(1/2) C_b C_a^(1/2)) have the same eigenvalues; the latter is symmetric.
@@ -23,24 +25,26 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     return float(max(np.square(a.mean(0) - b.mean(0)).sum() + spread, 0.0))
 
 
-def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = NEIGHBOURS) -> tuple:
+def precision_recall(
+    real: np.ndarray, fake: np.ndarray, k: int = NEIGHBOURS
+) -> tuple[float, float]:
     """Improved precision and recall (Kynkäänniemi et al. 2019), each in [0, 1].
 
-    real: [n, F]; fake: [m, F], more than k rows each. Precision is the share of fake rows that lie
-    in the ball of a real one, whose radius is the distance to its k-th nearest real neighbour;
-    recall the same with the sets exchanged.
+    real: [n, F]; fake: [m, F], n and m above k. A real point's ball reaches to its k-th nearest
+    real neighbour. Precision is the share of fake points within the ball of any real point; recall
+    is the same with the sets exchanged.
     """
-    real, fake = _features(real, fake)
+    real, fake = _features(real), _features(fake)
     if min(len(real), len(fake)) <= k:
-        raise ValueError(f"{len(real)} real and {len(fake)} fake rows; {k} neighbours need more")
+        raise ValueError(f"{len(real)} real and {len(fake)} fake points; {k} neighbours need more")
     return _covered(fake, real, k), _covered(real, fake, k)
 
 
 def class_balance(predicted: np.ndarray, classes: tuple[int, ...]) -> float:
     """Entropy of the shares of `classes` among `predicted`, 1 when they are even, 0 for one class.
 
-    predicted: [n] int. Labels outside `classes` count as one more class in the sum but not in the
-    maximum, log K; a single class has the balance 1.
+    predicted: [n] int. All labels outside `classes` together count as one more class in the sum but
+    not in the maximum, log K. A task of a single class has the balance 1.
     """
     inside = [np.mean(predicted == c) for c in classes]
     shares = np.array([*inside, 1.0 - sum(inside)])
@@ -50,12 +54,11 @@ def class_balance(predicted: np.ndarray, classes: tuple[int, ...]) -> float:
     return float(min(-(shares * np.log(shares)).sum() / np.log(len(classes)), 1.0))
 
 
-def _features(*sets: np.ndarray) -> list[np.ndarray]:
+def _features(features: np.ndarray) -> np.ndarray:
+    if features.ndim != 2 or len(features) < 2:
+        raise ValueError(f"features are [n, F], n at least 2, not {features.shape}")
     # The squared distances and the trace are small differences of large numbers.
-    sets = [np.asarray(features, np.float64) for features in sets]
-    if any(features.ndim != 2 or len(features) < 2 for features in sets):
-        raise ValueError(f"features are [n, F], n at least 2, not {[f.shape for f in sets]}")
-    return sets
+    return np.asarray(features, np.float64)
 
 
 def _square_root(matrix: np.ndarray) -> np.ndarray:
@@ -64,8 +67,11 @@ def _square_root(matrix: np.ndarray) -> np.ndarray:
     return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
 
 
-def _distances(a: np.ndarray, b: np.ndarray):
-    """Squared distances [rows, m] of some rows of a at a time, with the first row's index."""
+def _distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Squared distances of a [n, F] to b [m, F], some rows of [n, m] at a time.
+
+    Yields the index of the first of them and the rows.
+    """
     norms = np.square(b).sum(1)
     for start in range(0, len(a), CHUNK):
         part = a[start : start + CHUNK]
@@ -77,7 +83,7 @@ def _covered(points: np.ndarray, centres: np.ndarray, k: int) -> float:
     radii = []
     for start, squares in _distances(centres, centres):
         rows = np.arange(len(squares))
-        squares[rows, start + rows] = np.inf  # its own neighbour is another row
+        squares[rows, start + rows] = np.inf  # no point is its own neighbour
         radii.append(np.partition(squares, k - 1, axis=1)[:, k - 1])
     radius = np.concatenate(radii)
     inside = [(squares <= radius).any(1) for _, squares in _distances(points, centres)]

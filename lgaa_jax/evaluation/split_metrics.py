@@ -10,22 +10,34 @@ from lgaa_jax.data.images import to_unit
 from lgaa_jax.data.loading import Split
 from lgaa_jax.evaluation.inference import padded, reconstruct
 from lgaa_jax.networks.nets import Nets
+from lgaa_jax.training.batch import Array
 from lgaa_jax.training.state import TrainState
 
+# dB: an error of 1e-5 of the range, a 400th of a grey level. An exact reconstruction counts as
+# this; its PSNR is infinite, and so would be the mean.
+MOST_PSNR = 100.0
 
-def make_batch_sums(nets: Nets, class_mask: jax.Array) -> Callable:
-    """The jitted `(state, x, label, domains, mask) -> {name: sum over the rows of mask}`."""
+BatchSums = Callable[[TrainState, Array, Array, Array, Array], dict[str, jax.Array]]
+
+
+def make_batch_sums(nets: Nets, class_mask: jax.Array) -> BatchSums:
+    """The jitted `(state, images, labels, domains, mask) -> {name: sum over the mask's examples}`.
+
+    images: [B, H, W, C] uint8; labels: [B]; domains: as in `evaluate`; mask: [B] bool.
+    """
 
     @jax.jit
-    def batch_sums(state: TrainState, x, label, domains, mask):
-        x = to_unit(x)
+    def batch_sums(
+        state: TrainState, images: Array, labels: Array, domains: Array, mask: Array
+    ) -> dict[str, jax.Array]:
+        x = to_unit(jnp.asarray(images))
         x_rec, u, d = reconstruct(nets, state, x, class_mask)
         real, rec = 0.5 * (x + 1.0), 0.5 * (x_rec + 1.0)
         values = {
-            "class": u == label,
+            "class": u == labels,
             "domain": domains[d],
             "mse": jnp.mean(jnp.square(real - rec), axis=(1, 2, 3)),
-            "psnr": dm_pix.psnr(real, rec),
+            "psnr": jnp.minimum(dm_pix.psnr(real, rec), MOST_PSNR),
             "ssim": dm_pix.ssim(real, rec),
         }
         return {name: jnp.sum(jnp.where(mask, v, 0.0)) for name, v in values.items()}
@@ -33,15 +45,18 @@ def make_batch_sums(nets: Nets, class_mask: jax.Array) -> Callable:
     return batch_sums
 
 
-def evaluate(batch_sums: Callable, state: TrainState, domains, split: Split, size: int) -> dict:
+def evaluate(
+    batch_sums: BatchSums, state: TrainState, domains: Array, split: Split, size: int
+) -> dict[str, float]:
     """Means over the split: domain_accuracy, mse, psnr (dB), ssim and, with labels, accuracy.
 
-    domains: [N] bool, the tasks that an image of the split may be said to be of. Images are in
-    [0, 1]; PSNR and SSIM are means of the per-image values (Wang et al. 2004).
+    domains: [N] bool, the tasks that are right for an image of the split; size: of the batches.
+    Images are in [0, 1]; PSNR and SSIM are means of the per-image values (Wang et al. 2004).
     """
     total: dict[str, float] = {}
-    for x, label, mask in padded(split, size):
-        for name, value in jax.device_get(batch_sums(state, x, label, domains, mask)).items():
+    for images, labels, mask in padded(split, size):
+        sums = batch_sums(state, images, labels, domains, mask)
+        for name, value in jax.device_get(sums).items():
             total[name] = total.get(name, 0.0) + float(value)
     mean = {name: value / len(split.images) for name, value in total.items()}
     accuracy = {"accuracy": mean.pop("class")}

@@ -1,4 +1,8 @@
-"""Building blocks of the networks: convolutions, normalisation and the shared trunk."""
+"""Building blocks of the networks: convolutions, normalisation and the shared trunk.
+
+Parameters are float32. The field `dtype` of a layer is what it computes in and returns; a norm
+returns the dtype of its input and computes in float32 or wider.
+"""
 
 import math
 
@@ -19,6 +23,7 @@ class Conv(nn.Module):
     features: int
     kernel: int = 3
     stride: int = 1
+    dtype: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -26,6 +31,7 @@ class Conv(nn.Module):
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", WEIGHT_INIT, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        x, kernel, bias = (a.astype(self.dtype) for a in (x, kernel, bias))
         return sums.add_bias(ops.conv(x, kernel, self.stride), bias)
 
 
@@ -33,12 +39,14 @@ class ConvUp(nn.Module):
     """3x3 transposed convolution of stride 2; see `ops.conv_transpose`."""
 
     features: int
+    dtype: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """x: [B, H, W, C] -> [B, 2H, 2W, features]."""
         kernel = self.param("kernel", WEIGHT_INIT, (3, 3, x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        x, kernel, bias = (a.astype(self.dtype) for a in (x, kernel, bias))
         return sums.add_bias(ops.conv_transpose(x, kernel), bias)
 
 
@@ -55,17 +63,17 @@ class Affine(nn.Module):
 
 
 class GroupNorm(nn.Module):
-    """Group norm (Wu and He 2018) of each image by itself: flax's, several times as fast on CPU.
+    """Group norm (Wu and He 2018) of each image by itself: that of Flax, several times as fast.
 
-    Sums run over the pixels of one channel first and over the channels of a group last, and all
-    that is record to the image is one product and one sum.
+    Sums run over the pixels of each channel first and over the channels of a group last. To the
+    image itself only one product and one sum are applied.
     """
 
     groups: int
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """x: [B, H, W, C] -> the same shape. Mean and variance are float32 for bfloat16 images."""
+        """x: [B, H, W, C] -> the same shape."""
         b, h, w, c = x.shape
         scale = self.param("scale", nn.initializers.ones, (c,))
         bias = self.param("bias", nn.initializers.zeros, (c,))
@@ -80,19 +88,27 @@ class GroupNorm(nn.Module):
         variance = jnp.maximum(group_mean(jnp.square(wide)) - jnp.square(mean), 0.0)
         rate = jax.lax.rsqrt(variance + 1e-6) * scale.reshape(1, self.groups, -1)
         shift = bias.reshape(1, self.groups, -1) - mean * rate
-        return sums.scale_shift(x, *(a.reshape(b, c).astype(x.dtype) for a in (rate, shift)))
+        return sums.scale_shift(x, *(a.reshape(b, c) for a in (rate, shift)))
 
 
 def normalisation(kind: str, channels: int) -> nn.Module:
-    """Per-example normalisation; batch statistics would leak between real and replayed rows."""
+    """Normalisation of each example by itself.
+
+    Statistics of a batch would tell real and replayed examples apart.
+    """
     if kind == "affine":
         return Affine()
     return GroupNorm(math.gcd(channels, max(1, channels // GROUP_CHANNELS)))
 
 
-def dense(features: int) -> nn.Dense:
+def dense(features: int, dtype: str) -> nn.Dense:
     """A dense layer with the published initialisation."""
-    return nn.Dense(features, kernel_init=WEIGHT_INIT)
+    return nn.Dense(features, dtype=dtype, kernel_init=WEIGHT_INIT)
+
+
+def head(features: int) -> nn.Dense:
+    """The last layer before a loss: float32, whatever the layers before it compute in."""
+    return dense(features, "float32")
 
 
 def leaky_relu(x: jax.Array) -> jax.Array:
@@ -105,13 +121,14 @@ class Trunk(nn.Module):
 
     width: int
     norm: str
+    dtype: str = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """x: [B, H, W, C] -> [B, 16 width]."""
         for stage in range(CONV_STAGES):
             features = self.width * 2**stage
-            x = Conv(features, stride=2)(x)
+            x = Conv(features, stride=2, dtype=self.dtype)(x)
             x = leaky_relu(normalisation(self.norm, features)(x))
         x = x.reshape(x.shape[0], -1)
-        return leaky_relu(dense(16 * self.width)(x))
+        return leaky_relu(dense(16 * self.width, self.dtype)(x))

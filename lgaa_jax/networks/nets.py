@@ -1,12 +1,12 @@
 """The presets of the networks, and the networks of a run together.
 
-Sizes: B rows, H x W x C images, Z content code, U classes, N tasks.
+Sizes: B examples, H x W x C images, Z content code, U classes, N tasks.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -14,21 +14,22 @@ import ml_collections
 from lgaa_jax.errors import UserError
 from lgaa_jax.networks.modules import ClassModel, Critic, DomainModel, Encoder, Generator
 
-Params = Mapping[str, dict]
+Params = dict[str, Any]  # by network
 
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """Sizes of one family member; the widths are channel counts of a first convolution."""
+    """Sizes of the networks of one preset."""
 
-    sizes: tuple[int, ...]
-    channels: tuple[int, ...]
-    width: int
-    class_width: int
+    sizes: tuple[int, ...]  # heights of the square images that it takes
+    channels: tuple[int, ...]  # of the images that it takes
+    width: int  # channels of the first convolution of encoder and critic
+    class_width: int  # channels of the first convolution of the class model
     code_size: int
-    # Generator's channels, in widths: its first map, then each doubling to an image below `LARGE`.
+    # Channels of the generator, in widths: of its first map and after each doubling up to an image
+    # smaller than `LARGE`.
     stages: tuple[int, ...]
-    domain_hidden: tuple[int, ...]
+    domain_hidden: tuple[int, ...]  # features of the domain model's hidden layers
 
 
 PRESETS = {
@@ -39,16 +40,9 @@ PRESETS = {
 LARGE = 64  # images of this size take one doubling more than `Preset.stages` has
 
 
-def _cast(tree: Any, dtype: str | jnp.dtype) -> Any:
-    return jax.tree.map(lambda a: a.astype(dtype), tree)
-
-
 @dataclasses.dataclass(frozen=True)
 class Nets:
-    """The networks of a run and the sizes they share. `class_model` is None when U = 0.
-
-    Parameters are float32; `compute_dtype` is what the networks calculate in.
-    """
+    """The networks of a run and the sizes they share. `class_model` is None when U = 0."""
 
     generator: Generator
     encoder: Encoder
@@ -59,16 +53,14 @@ class Nets:
     code_size: int
     num_classes: int
     num_tasks: int
-    compute_dtype: str
 
     def apply(self, network: str, params: Params, *inputs: jax.Array, **options: Any) -> Any:
-        """The output of one network, float32, from the parameters of all; see `init` for the names.
+        """The output of one network from the parameters of all; see `init` for the names.
 
         options: keyword arguments of the network and of Linen's `apply`.
         """
-        module = self.class_model if network == "class" else getattr(self, network)
-        own, *inputs = _cast((params[network], *inputs), self.compute_dtype)
-        return _cast(module.apply({"params": own}, *inputs, **options), jnp.float32)
+        module: nn.Module = getattr(self, "class_model" if network == "class" else network)
+        return module.apply({"params": params[network]}, *inputs, **options)
 
     def init(self, key: jax.Array) -> Params:
         """Initial parameters by network: generator, critic, encoder, domain; class if U > 0."""
@@ -105,37 +97,36 @@ def check_model(config: ml_collections.ConfigDict) -> None:
 
 
 def _generator(
-    image_shape: tuple[int, int, int], channels: tuple[int, ...], norm: str
+    image_shape: tuple[int, int, int], channels: tuple[int, ...], norm: str, dtype: str
 ) -> Generator:
     """The generator with these channels and, for a large image, one doubling more.
 
-    As published: it halves the channels, and no convolution follows it.
+    As published, the last doubling of a large image halves the channels and no convolution follows.
     """
     refined = len(channels) - 1
     if image_shape[0] >= LARGE:
         channels = (*channels, max(1, channels[-1] // 2))
-    return Generator(image_shape, channels, refined, norm)
+    return Generator(image_shape, channels, refined, norm, dtype)
 
 
 def build_nets(config: ml_collections.ConfigDict, num_classes: int, num_tasks: int) -> Nets:
     """The networks that `config` asks for, for U = `num_classes` and N = `num_tasks`."""
     check_model(config)
-    preset, net = PRESETS[config.model], config.net
+    preset, net, dtype = PRESETS[config.model], config.net, config.compute_dtype
     width = net.width or preset.width
     code_size = net.code_size or preset.code_size
     image_shape = (config.data.size, config.data.size, config.data.channels)
     channels = tuple(width * stage for stage in preset.stages)
     class_width = net.class_width or preset.class_width
-    class_model = ClassModel(num_classes, class_width, net.dropout) if num_classes else None
+    class_model = ClassModel(num_classes, class_width, net.dropout, dtype)
     return Nets(
-        generator=_generator(image_shape, channels, net.norm),
-        encoder=Encoder(code_size, width, net.norm),
-        critic=Critic(net.critic_width or width),
-        class_model=class_model,
-        domain=DomainModel(num_tasks, preset.domain_hidden),
+        generator=_generator(image_shape, channels, net.norm, dtype),
+        encoder=Encoder(code_size, width, net.norm, dtype),
+        critic=Critic(net.critic_width or width, dtype),
+        class_model=class_model if num_classes else None,
+        domain=DomainModel(num_tasks, preset.domain_hidden, dtype),
         image_shape=image_shape,
         code_size=code_size,
         num_classes=num_classes,
         num_tasks=num_tasks,
-        compute_dtype=config.compute_dtype,
     )

@@ -1,7 +1,7 @@
 """Sums over the pixels of an image, and what norms and biases need of them, fast on CPU.
 
-XLA's CPU compiler takes sums over the pixels of [B, H, W, C] slowly; here they are taken in two
-stages. On GPU and TPU they are those of `jax.numpy`.
+XLA's CPU compiler makes slow code of a sum over the pixels of [B, H, W, C]; here it is taken in two
+stages. On GPU and TPU it is that of `jax.numpy`.
 """
 
 import math
@@ -22,9 +22,10 @@ def channel_sum(x: jax.Array) -> jax.Array:
 def scale_shift(x: jax.Array, scale: jax.Array, shift: jax.Array) -> jax.Array:
     """x * scale + shift with a factor and a summand for each image and channel.
 
-    x: [B, H, W, C]; scale, shift: [B, C] -> the shape of x. Gradients sum by `channel_sum`.
+    x: [B, H, W, C]; scale, shift: [B, C] -> the shape and dtype of x, rounded once where scale and
+    shift are wider. Gradients sum by `channel_sum`.
     """
-    return x * scale[:, None, None] + shift[:, None, None]
+    return (x * scale[:, None, None] + shift[:, None, None]).astype(x.dtype)
 
 
 @jax.custom_vjp
@@ -54,7 +55,10 @@ def _scale_shift_grads(
     residuals: tuple[jax.Array, jax.Array], g: jax.Array
 ) -> tuple[jax.Array, ...]:
     x, scale = residuals
-    return g * scale[:, None, None], *(channel_sum(a).astype(scale.dtype) for a in (g * x, g))
+    g = g.astype(scale.dtype)
+    of_x = (g * scale[:, None, None]).astype(x.dtype)
+    of_scale, of_shift = (channel_sum(a).astype(scale.dtype) for a in (g * x, g))
+    return of_x, of_scale, of_shift
 
 
 scale_shift.defvjp(

@@ -9,12 +9,14 @@ from lgaa_jax.run import finishing
 from lgaa_jax.run.session import Session, open_session, require_checkpoints
 from lgaa_jax.run.tables import known_tasks
 from lgaa_jax.run.training import train_task
+from lgaa_jax.training.settings import fixed_settings
 from lgaa_jax.training.state import TrainState, begin_task
 from lgaa_jax.workdir.metadata import run_metadata
 from lgaa_jax.workdir.record import Record
 from lgaa_jax.workdir.scalars import ScalarLog
 
 
+@fixed_settings()
 def run(config: ml_collections.ConfigDict, workdir: PathLike) -> TrainState:
     """Trains all tasks, or goes on where an earlier call stopped; returns the final state.
 
@@ -62,6 +64,7 @@ def _train(session: Session, state: TrainState, record: Record) -> tuple[TrainSt
     return state, record
 
 
+@fixed_settings()
 def evaluate(
     config: ml_collections.ConfigDict, workdir: PathLike, step: int | None = None
 ) -> dict[str, Any]:

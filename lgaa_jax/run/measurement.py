@@ -1,6 +1,7 @@
 """What is measured after a task, for every task learned so far."""
 
-import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -16,8 +17,9 @@ from lgaa_jax.evaluation import (
     sample_metrics,
     split_metrics,
 )
-from lgaa_jax.evaluation.classifier import Classifier
 from lgaa_jax.evaluation.inference import infer_split
+from lgaa_jax.files import expand
+from lgaa_jax.networks.modules import ClassModel
 from lgaa_jax.networks.nets import Params
 from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.training.sampling import sample_task
@@ -27,55 +29,62 @@ from lgaa_jax.workdir.record import RECONSTRUCTION, Measured
 
 GRID_ROWS = 8
 
-
-# Places of the keys of `Run.eval_key`, beside those of the tasks' grids: one for each purpose.
+# Offsets of the task index in the keys folded from `Experiment.eval_key`: one for each purpose. The
+# grids have none.
 GENERATION, RISK = 1 << 20, 1 << 21
 
 
 def measure(
-    experiment: Experiment, state: TrainState, task: int, earlier: list[Params], workdir: str
+    experiment: Experiment, state: TrainState, task: int, earlier: Sequence[Params], workdir: Path
 ) -> Measured:
-    """All metrics after `task`, by task name; the names of those of a group begin with it.
+    """All metrics after `task`, by task name; of a group, names begin with the group's.
 
-    earlier: parameters of the class model at the end of each task before this one, for the risk.
+    A metric that cannot be computed of a task's data is left out. earlier: parameters of the class
+    model at the end of each task before this one, for the risk.
     """
-    chosen = experiment.config.eval.generation
-    samples = chosen == "each" or (chosen == "last" and task == len(experiment.tasks) - 1)
-    measured = {}
-    for i in experiment.learned(task):
-        domains, size = experiment.alike(i, task), experiment.config.log.eval_batch
-        values = split_metrics.evaluate(
-            experiment.batch_sums, state, domains, experiment.tasks[i].test, size
-        )
-        if not experiment.strategy.autoencodes:
-            values = {k: v for k, v in values.items() if k not in RECONSTRUCTION}
-        values |= (
-            _unsupervised(experiment, state, experiment.tasks[i])
-            if experiment.config.labels == "none"
-            else {}
-        )
-        values |= _named(
-            "generation", _generation(experiment, state, i, workdir) if samples else {}
-        )
-        values |= _named(
-            "risk",
-            _risk(experiment, state, i, task, earlier) if experiment.tasks[i].classes else {},
-        )
-        measured[experiment.names[i]] = values
-    return measured
+    return {
+        experiment.names[i]: _measure_one(experiment, state, i, task, earlier, workdir)
+        for i in experiment.learned(task)
+    }
 
 
-def _named(group: str, values: dict) -> dict:
+def _measure_one(
+    experiment: Experiment,
+    state: TrainState,
+    index: int,
+    task: int,
+    earlier: Sequence[Params],
+    workdir: Path,
+) -> dict[str, float]:
+    """The metrics of the task `index` after `task`."""
+    config, domains = experiment.config, experiment.alike(index, task)
+    one, chosen = experiment.tasks[index], config.eval.generation
+    values: dict[str, float | None] = {}
+    values |= split_metrics.evaluate(
+        experiment.batch_sums, state, domains, one.test, config.log.eval_batch
+    )
+    if not experiment.strategy.autoencodes:
+        values = {name: v for name, v in values.items() if name not in RECONSTRUCTION}
+    if config.labels == "none":
+        values |= _unsupervised(experiment, state, one)
+    if chosen == "each" or (chosen == "last" and task == len(experiment.tasks) - 1):
+        values |= _named("generation", _generation(experiment, state, index, workdir))
+    if one.classes:
+        values |= _named("risk", _risk(experiment, state, index, task, earlier))
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _named(group: str, values: Mapping[str, float]) -> dict[str, float]:
     return {f"{group}/{name}": value for name, value in values.items()}
 
 
 def _some(experiment: Experiment, split: Split) -> Split:
-    """At most `eval.samples` examples, always the same, without regard to their order."""
+    """At most `eval.samples` examples, the same ones in every call."""
     n = len(split.images)
     return split.take(stream_indices(n, min(n, experiment.config.eval.samples), 0, 0, 0))
 
 
-def _unsupervised(experiment: Experiment, state: TrainState, task: Task) -> dict[str, float]:
+def _unsupervised(experiment: Experiment, state: TrainState, task: Task) -> dict[str, float | None]:
     """How well the codes of a task tell its true classes, which training did not have."""
     train, test = (split.take(split.truth >= 0) for split in (task.train, task.test))
     if not len(train.images) or not len(test.images):
@@ -85,7 +94,7 @@ def _unsupervised(experiment: Experiment, state: TrainState, task: Task) -> dict
     (z, _), (z_test, u) = (
         infer_split(experiment.nets, state, split, size) for split in (train, test)
     )
-    values = {}
+    values: dict[str, float | None] = {}
     if experiment.nets.class_model is not None:
         values["clustering_accuracy"] = clustering.accuracy(u, test.truth)
     if experiment.strategy.autoencodes:
@@ -94,7 +103,7 @@ def _unsupervised(experiment: Experiment, state: TrainState, task: Task) -> dict
 
 
 def _generation(
-    experiment: Experiment, state: TrainState, index: int, workdir: str
+    experiment: Experiment, state: TrainState, index: int, workdir: Path
 ) -> dict[str, float]:
     """Metrics of images sampled of one task, against its test images (docs/theory.md)."""
     real, n = _some(experiment, experiment.tasks[index].test).images, experiment.config.eval.samples
@@ -102,10 +111,11 @@ def _generation(
     images, asked = sample_task(
         experiment.nets, state.sampler, key, index, n, experiment.class_mask
     )
-    values = {}
+    values: dict[str, float] = {}
     if experiment.tasks[index].classes and len(real) > sample_metrics.NEIGHBOURS:
         values = _judged(experiment, experiment.tasks[index], real, images, asked, workdir)
-    if weights := experiment.config.eval.inception_weights:
+    weights = experiment.config.eval.inception_weights
+    if weights and len(real) > 1:  # a covariance needs two
         sets = (inception.features(x[: len(real)], weights) for x in (real, images))
         values["fid"] = sample_metrics.frechet_distance(*sets)
     return values | ({"samples": min(len(real), n)} if values else {})
@@ -117,12 +127,12 @@ def _judged(
     real: np.ndarray,
     images: np.ndarray,
     asked: np.ndarray,
-    workdir: str,
+    workdir: Path,
 ) -> dict[str, float]:
     """What a reference classifier and one trained on the samples say of them."""
-    settings, model = experiment.config.eval, experiment.nets.class_model
+    settings, model = experiment.config.eval, _class_model(experiment)
     steps = settings.classifier_steps
-    folder = settings.reference_dir or os.path.join(workdir, "reference")
+    folder = expand(settings.reference_dir) if settings.reference_dir else workdir / "reference"
     judge = classifier.reference(model, task.train, steps, folder)
     fitted = classifier.train(model, images, asked, steps, seed=1)
     predicted, features = judge(images)
@@ -139,25 +149,46 @@ def _judged(
     }
 
 
+def _class_model(experiment: Experiment) -> ClassModel:
+    """The class model for judging, in float32 whatever the run computes in."""
+    model = experiment.nets.class_model
+    assert model is not None, "a task has classes, and the run has no class model"
+    return model.clone(dtype="float32")
+
+
 def _risk(
-    experiment: Experiment, state: TrainState, index: int, task: int, earlier: list[Params]
+    experiment: Experiment,
+    state: TrainState,
+    index: int,
+    task: int,
+    earlier: Sequence[Params],
 ) -> dict[str, float]:
-    """The terms of the risk analysis for one task after another; none without generated replay."""
+    """The terms of the risk analysis of the task `index` after `task`; none without replay."""
     if experiment.strategy.memory != "replay":
         return {}
     real = _some(experiment, experiment.tasks[index].test)
-    family = [Classifier(experiment.nets.class_model, p) for p in (*earlier, state.params["class"])]
+    model = _class_model(experiment)
+    family = [classifier.Classifier(model, params) for params in (*earlier, state.params["class"])]
     on_p = np.stack([member(real.images)[0] for member in family])
-    if index == task:  # what the task itself is learned from is real and truly labelled
+    if index == task:  # it is learned from real images with true labels, not from replay
         error = risk.disagreement(on_p[-1], real.labels)
         parts = {"source_risk": error, "target_risk": error, "bound": error}
         return parts | {"discrepancy": 0.0, "labelling_error": 0.0}
     key = jax.random.fold_in(experiment.eval_key, RISK + index)
-    n = experiment.config.eval.samples
-    images, _ = sample_task(experiment.nets, state.replay, key, index, n, experiment.class_mask)
+    spec, n = experiment.learner.spec, experiment.config.eval.samples
+    # As training samples it, spread included: the terms are of the replay that is learned from.
+    images, _ = sample_task(
+        experiment.nets, state.replay, key, index, n, spec.class_mask, spec.spread
+    )
     on_q = np.stack([member(images)[0] for member in family])
-    # The class model that labelled the replay of this task is the one of the task before.
+    # The replay in this task is labelled by the class model of the task before.
     return risk.terms(on_p, real.labels, on_q, h=task, g=task - 1)
+
+
+def grid_kinds(experiment: Experiment) -> tuple[str, ...]:
+    """The kinds of pictures that `task_grids` makes."""
+    autoencodes = experiment.strategy.autoencodes
+    return ("real", "generated", "reconstructed") if autoencodes else ("real", "generated")
 
 
 def task_grids(experiment: Experiment, state: TrainState, index: int) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ Array = jax.Array | np.ndarray
 
 
 class Pool(NamedTuple):
-    """Labelled images that batches are taken from; what is past the last image is never taken."""
+    """Labelled images that batches are taken from, padded to one size; padding is never taken."""
 
     x: Array  # [M, H, W, C] uint8
     u: Array  # [M] int32, -1: no label
@@ -34,9 +34,10 @@ class Examples(NamedTuple):
     x: jax.Array  # [B, H, W, C] in [-1, 1]
     u: jax.Array  # [B] int32, -1: no label
     d: jax.Array  # [B] int32, index of the task
-    soft: jax.Array  # [B, U] float32, q(u|x) of the frozen class model; zeros: it was not asked
+    soft: jax.Array  # [B, U] float32, q(u|x) of the frozen class model; zeros: no soft label
 
 
 def as_examples(batch: Batch, num_classes: int) -> Examples:
     """The batch as it is, with nothing replayed and without soft labels."""
-    return Examples(to_unit(batch.x), batch.u, batch.d, jnp.zeros((len(batch.u), num_classes)))
+    x, u, d = (jnp.asarray(column) for column in batch[:3])
+    return Examples(to_unit(x), u, d, jnp.zeros((len(u), num_classes)))

@@ -1,4 +1,4 @@
-"""What a batch is taken from, and which rows make it up: pure in (config, task, step)."""
+"""What a batch is taken from, and which examples make it up: pure in (config, task, step)."""
 
 import math
 
@@ -16,9 +16,9 @@ from lgaa_jax.training.replay import ReplaySpec
 from lgaa_jax.training.state import TrainState
 from lgaa_jax.training.strategies import STRATEGIES
 
-# Offsets of the task index in the data order, so that orders differ: of what a pool holds of the
-# earlier tasks, of which images of a task a buffer keeps, and of those that carry a label where
-# some do not.
+# Offsets of the task index in the data order, so that these orders differ from that of a task: of
+# what a pool holds of the earlier tasks; of the images of a task, to choose those that a buffer
+# keeps; of the images with a label, where some have none.
 POOL, BUFFER, LABELLED = 1 << 20, 1 << 21, 1 << 22
 
 
@@ -67,7 +67,7 @@ class Batches:
         return max(self._config.batch_size - self.num_pool(task) for task in tasks)
 
     def steps(self, task: int) -> int:
-        """Training steps of a task; one that is only reserved is as large as the last."""
+        """Training steps of a task; a reserved task counts as large as the last one."""
         if self._config.steps_per_task:
             return self._config.steps_per_task
         images = self._sizes()[min(task, len(self._tasks) - 1)]
@@ -78,7 +78,7 @@ class Batches:
         return self.planned_ends()[: len(self._tasks)]
 
     def planned_ends(self) -> tuple[int, ...]:
-        """`ends`, with those of the tasks that are only reserved: one program, extended or not."""
+        """`ends` with those of reserved tasks, so that an extended run has the same program."""
         tasks = range(self._nets.num_tasks)
         return tuple(np.cumsum([self.steps(task) for task in tasks]).tolist())
 
@@ -117,7 +117,7 @@ class Batches:
             if n := self._kept(task):
                 kept = stream_indices(n, size - real, seed, task + POOL, step)
                 parts.append(sizes[task] + kept)
-        # Where the pool does not fill the batch, the step overwrites what this repeats.
+        # Where these do not fill the batch, they are repeated and the step replaces them by replay.
         return np.resize(np.concatenate(parts), size).astype(np.int32)
 
     def _real(self, task: int, count: int, step: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 This module alone knows how they are laid out. A cell is a task and a class; a task without classes
 has its first cell, column 0. `TrainState.codes` holds "mean" [N, max(U, 1), Z] and "factor"
-[N, max(U, 1), Z, Z], the Cholesky factor of the covariance, or nothing where z is drawn from
+[N, max(U, 1), Z, Z], the Cholesky factor of the covariance, or nothing where z is sampled from
 N(0, I) whatever u and d are.
 """
 
@@ -44,9 +44,9 @@ def update_codes(
 ) -> Codes:
     """Moves the moments of each cell by `decay` for each of its examples in the batch.
 
-    z: [B, Z]; u, d: [B]; classed: [B] bool, whether the example's task has classes. Where it has
-    none, the first cell counts it; otherwise an example without a label counts only where there is
-    no other column.
+    z: [B, Z]; u, d: [B]; classed: [B] bool, whether the example's task has classes. An example of
+    a task without classes counts for the task's first cell. Of a task with classes, an example
+    without a label counts only where there is one column.
     """
     if not codes:
         return codes
@@ -58,8 +58,9 @@ def update_codes(
     count = jnp.sum(members, axis=-1, keepdims=True)  # [N, U, 1]
     weight = members / jnp.maximum(count, 1.0)
     rate = 1.0 - decay**count
-    # The old normal and the batch are mixed by `rate`. Its second moment is taken about the old
-    # mean: no small difference of large squares, so that it stays positive definite.
+    # The old normal and that of the batch are mixed, the batch's share being `rate`. Second moments
+    # are taken about the old mean: about 0 they would be large, and rounding of their difference
+    # could leave a covariance that is not positive definite.
     shift = jnp.einsum("nub,bi->nui", weight, z) - mean
     apart = z[None, None] - mean[:, :, None]  # [N, U, B, Z]
     scatter = jnp.einsum("nub,nubi,nubj->nuij", weight, apart, apart)
@@ -69,7 +70,7 @@ def update_codes(
     covariance += (
         rate_ * (scatter - covariance - rate_ * outer) + JITTER * jnp.eye(size)[None, None]
     )
-    # Here and not where codes are drawn: replay draws in a branch of lax.cond, and there XLA's CPU
+    # Here and not in `sample_codes`: replay samples in a branch of lax.cond, and there XLA's CPU
     # executor never comes back from the call of LAPACK (jax 0.10.2).
     moved = jnp.linalg.cholesky(covariance)
     return {"mean": mean + rate * shift, "factor": jnp.where(rate_ > 0, moved, factor)}

@@ -20,16 +20,16 @@ class Hyper:
     balance: float
     temperature: float
     joint_inference: bool
-    infers_classes: bool  # whether q(u|x) has to find the classes, without a label to go by
+    infers_classes: bool  # whether q(u|x) has to find the classes without labels
     class_noise: float
     n_critic: int
     ema_decay: float
     code_decay: float
-    soft_labels: bool  # whether a step meets soft labels
+    soft_labels: bool  # whether replayed images may have soft labels
     soft_temperature: float
     adversarial: bool  # whether a step takes phases 1 and 2
     autoencodes: bool  # whether a step takes phase 3
-    num_replay: int  # most examples of a batch that replay fills; 0: the batch comes complete
+    num_replay: int  # most examples of a batch that a step fills with replay
 
 
 def read_hyper(config: ml_collections.ConfigDict, num_replay: int) -> Hyper:
@@ -51,10 +51,11 @@ def read_hyper(config: ml_collections.ConfigDict, num_replay: int) -> Hyper:
 def trained_networks(nets: Nets, hyper: Hyper) -> dict[str, tuple[str, ...]]:
     """The networks that each phase trains, by the phases that a step takes."""
     inferred = ("domain",) if nets.class_model is None else ("class", "domain")
-    phases = {"inference": inferred}
+    phases: dict[str, tuple[str, ...]] = {"inference": inferred}
     if hyper.adversarial:
         phases |= {"critic": ("critic",), "generator": ("generator",)}
     if hyper.autoencodes:
-        found = inferred if hyper.joint_inference else ("class",) if hyper.infers_classes else ()
-        phases["autoencoder"] = ("encoder", "generator", *found)
+        classes = ("class",) if hyper.infers_classes else ()
+        also = inferred if hyper.joint_inference else classes
+        phases["autoencoder"] = ("encoder", "generator", *also)
     return phases

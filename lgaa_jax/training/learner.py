@@ -10,7 +10,7 @@ import optax
 
 from lgaa_jax.networks.nets import Nets
 from lgaa_jax.training.hyper import Hyper, read_hyper, trained_networks
-from lgaa_jax.training.optimisers import optimisers
+from lgaa_jax.training.optimisers import learning_rates, optimisers
 from lgaa_jax.training.replay import ReplaySpec
 from lgaa_jax.training.state import TrainState, init_state
 from lgaa_jax.training.strategies import STRATEGIES
@@ -39,12 +39,14 @@ def build_learner(
     """Wires a learner under `config`.
 
     ends: the step at which each task ends, for the learning rates; num_replay: the most examples
-    of a batch that the step itself fills with replay.
+    of a batch that a step itself fills with replay.
     """
     hyper = read_hyper(config, num_replay)
-    tx = optimisers(config, ends)
+    rates = learning_rates(config, ends)
+    tx = optimisers(config, rates)
     # Without phase 3 the encoder is not trained, and its codes say nothing of the generator.
     keeps_codes = config.code_decay > 0 and STRATEGIES[config.strategy].autoencodes
     networks = trained_networks(nets, hyper)
     init = functools.partial(init_state, nets, tx, networks, config.ema_decay > 0, keeps_codes)
-    return Learner(nets, tx, hyper, spec, init, make_train_step(nets, tx, hyper, spec))
+    train_step = make_train_step(nets, tx, rates, hyper, spec)
+    return Learner(nets, tx, hyper, spec, init, train_step)

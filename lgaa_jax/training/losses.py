@@ -28,7 +28,7 @@ def gradient_penalty(
 def distillation(logits: jax.Array, soft: jax.Array, temperature: float) -> jax.Array:
     """Cross-entropy with a distribution p: -T^2 sum p log softmax(logits / T). [B, U] twice -> [B].
 
-    T^2 keeps its gradients of one size for all temperatures (Hinton, Vinyals and Dean 2015).
+    With the factor T^2 its gradients have one size at all temperatures (Hinton et al. 2015).
     """
     log_q = jax.nn.log_softmax(logits / temperature)
     return -(temperature**2) * jnp.sum(soft * log_q, axis=-1)
@@ -51,10 +51,10 @@ def kl_uniform(logits: jax.Array) -> jax.Array:
     return jnp.sum(jnp.exp(log_q) * log_q, axis=-1) + jnp.log(float(logits.shape[-1]))
 
 
-def mean_logits(logits: jax.Array, rows: jax.Array) -> jax.Array:
-    """Logits of the mean of softmax(logits) over some rows. [B, K], [B] bool -> [K]."""
+def mean_logits(logits: jax.Array, members: jax.Array) -> jax.Array:
+    """Logits of the mean of softmax(logits) over some examples. [B, K], [B] bool -> [K]."""
     log_q = jax.nn.log_softmax(logits)
-    return jax.nn.logsumexp(log_q, axis=0, where=rows[:, None])
+    return jax.nn.logsumexp(log_q, axis=0, where=members[:, None])
 
 
 def cross_entropy(logits: jax.Array, target: jax.Array) -> jax.Array:

@@ -1,6 +1,6 @@
 """The optimisers of the phases and their learning rates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -9,17 +9,16 @@ import numpy as np
 import optax
 
 
-def learning_rate(peak: float, decay: float, ends: Sequence[int], updates: int) -> optax.Schedule:
-    """`peak`, but over the last share `decay` of each task's steps it falls linearly towards 0.
+def learning_rate(peak: float, decay: float, ends: Sequence[int]) -> optax.Schedule:
+    """From the training step to the rate: `peak`, falling in a line at the end of each task.
 
-    So what the task change freezes has come to rest. ends: the step at which each task ends;
-    updates: of this optimiser in one step.
+    It falls towards 0 over the last share `decay` of the task's steps, so that what the task change
+    freezes has come to rest. ends: the step at which each task ends.
     """
     ends_ = np.array(ends)
     steps = np.diff(ends_, prepend=0)
 
-    def schedule(count: jax.Array) -> jax.Array:
-        step = count // updates
+    def schedule(step: jax.Array) -> jax.Array:
         task = jnp.minimum(jnp.searchsorted(ends_, step, side="right"), len(ends_) - 1)
         left = (jnp.asarray(ends_)[task] - step) / jnp.asarray(steps)[task]
         return peak * jnp.clip(left / decay, 0.0, 1.0)
@@ -27,21 +26,36 @@ def learning_rate(peak: float, decay: float, ends: Sequence[int], updates: int) 
     return schedule if decay else optax.constant_schedule(peak)
 
 
-def _optimiser(
-    name: str, rate: optax.Schedule, b1: float, b2: float
-) -> optax.GradientTransformation:
-    if name == "rmsprop":
-        return optax.rmsprop(rate, decay=b2, momentum=b1 or None)
-    return optax.adam(rate, b1=b1, b2=b2)
+def learning_rates(
+    config: ml_collections.ConfigDict, ends: Sequence[int]
+) -> dict[str, optax.Schedule]:
+    """The learning rate of each phase by training step; `ends` as in `learning_rate`."""
+    decay = config.learning_rate_decay
+    return {
+        phase: learning_rate(optim.learning_rate, decay, ends)
+        for phase, optim in config.optim.items()
+    }
 
 
 def optimisers(
-    config: ml_collections.ConfigDict, ends: Sequence[int]
+    config: ml_collections.ConfigDict, rates: Mapping[str, optax.Schedule]
 ) -> dict[str, optax.GradientTransformation]:
-    """One optimiser per phase; `ends` as in `learning_rate`."""
-    tx = {}
-    for phase, optim in config.optim.items():
-        updates = config.loss.n_critic if phase == "critic" else 1
-        rate = learning_rate(optim.learning_rate, config.learning_rate_decay, ends, updates)
-        tx[phase] = _optimiser(optim.name, rate, optim.b1, optim.b2)
-    return tx
+    """One optimiser per phase; rates: as of `learning_rates`."""
+    updates = dict.fromkeys(rates, 1) | {"critic": config.loss.n_critic}
+    return {
+        phase: _optimiser(optim, _by_count(rates[phase], updates[phase]))
+        for phase, optim in config.optim.items()
+    }
+
+
+def _by_count(rate: optax.Schedule, updates: int) -> optax.Schedule:
+    """The rate for an optimiser, which counts its updates: so many in each training step."""
+    return lambda count: rate(count // updates)
+
+
+def _optimiser(
+    optim: ml_collections.ConfigDict, rate: optax.Schedule
+) -> optax.GradientTransformation:
+    if optim.name == "rmsprop":
+        return optax.rmsprop(rate, decay=optim.b2, momentum=optim.b1 or None)
+    return optax.adam(rate, b1=optim.b1, b2=optim.b2)

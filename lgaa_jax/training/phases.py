@@ -1,7 +1,6 @@
 """The four phases of a training step, each `state -> state` (docs/fidelity.md, the equations)."""
 
 import dataclasses
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +10,7 @@ from lgaa_jax.networks.nets import Nets, Params
 from lgaa_jax.training import losses
 from lgaa_jax.training.batch import Examples
 from lgaa_jax.training.hyper import Hyper, trained_networks
+from lgaa_jax.training.sampling import Pullback
 from lgaa_jax.training.state import TrainState
 
 Metrics = dict[str, jax.Array]
@@ -18,18 +18,21 @@ Metrics = dict[str, jax.Array]
 
 @dataclasses.dataclass(frozen=True)
 class Phases:
-    """The four phases over fixed networks, optimisers and constants; holds no arrays that train."""
+    """The four phases over fixed networks, optimisers and constants; what is trained is passed."""
 
     nets: Nets
     tx: dict[str, optax.GradientTransformation]
     hyper: Hyper
 
-    def _descend(self, state: TrainState, phase: str, grads: Params) -> TrainState:
-        """One optimiser update of the networks in `grads`."""
+    def _descend(
+        self, state: TrainState, phase: str, grads: Params, metrics: Metrics
+    ) -> tuple[TrainState, Metrics]:
+        """One optimiser update of the networks in `grads`, whose L2 norm joins the metrics."""
         own = {name: state.params[name] for name in grads}
         updates, opt = self.tx[phase].update(grads, state.opt[phase], own)
         params = {**state.params, **optax.apply_updates(own, updates)}
-        return state.replace(params=params, opt={**state.opt, phase: opt})
+        metrics = metrics | {f"grad_norm/{phase}": optax.global_norm(grads)}
+        return state.replace(params=params, opt={**state.opt, phase: opt}), metrics
 
     def _own(self, state: TrainState, phase: str) -> Params:
         return {name: state.params[name] for name in trained_networks(self.nets, self.hyper)[phase]}
@@ -51,13 +54,13 @@ class Phases:
             return loss, {"loss/critic": loss, "wasserstein": distance, "gradient_penalty": penalty}
 
         grads, metrics = jax.grad(objective, has_aux=True)(self._own(state, "critic"))
-        return self._descend(state, "critic", grads), metrics
+        return self._descend(state, "critic", grads, metrics)
 
     def generator(
         self,
         state: TrainState,
         fake: jax.Array,
-        pullback: Callable,
+        pullback: Pullback,
         u: jax.Array,
         d: jax.Array,
     ) -> tuple[TrainState, Metrics]:
@@ -79,7 +82,7 @@ class Phases:
 
         grad_images, metrics = jax.grad(objective, has_aux=True)(fake)
         (grads,) = pullback(grad_images)
-        return self._descend(state, "generator", {"generator": grads}), metrics
+        return self._descend(state, "generator", {"generator": grads}, metrics)
 
     def code(
         self, params: Params, key: jax.Array, x: jax.Array
@@ -125,7 +128,7 @@ class Phases:
             return loss, ({"loss/autoencoder": loss, "loss/reconstruction": error, **terms}, z)
 
         grads, (metrics, z) = jax.grad(objective, has_aux=True)(self._own(state, "autoencoder"))
-        return self._descend(state, "autoencoder", grads), metrics, z
+        return *self._descend(state, "autoencoder", grads, metrics), z
 
     def inference(
         self,
@@ -137,8 +140,8 @@ class Phases:
     ) -> tuple[TrainState, Metrics]:
         """Phase 4: the terms of q(u|x), see `_class_terms`, plus CE(q(d|z~), d).
 
-        The class model sees x with noise. fake: images sampled from G and the classes asked for;
-        they tell q(u|x) what a class is where no label does.
+        The class model sees x with noise. fake: images sampled from G and the classes they were
+        sampled for; they tell q(u|x) what a class is where no label does.
         """
         key_noise, key = jax.random.split(key)
         x, u, d, soft = batch
@@ -158,7 +161,7 @@ class Phases:
             return loss, metrics
 
         grads, metrics = jax.grad(objective, has_aux=True)(self._own(state, "inference"))
-        return self._descend(state, "inference", grads), metrics
+        return self._descend(state, "inference", grads, metrics)
 
     def _class_terms(
         self,
@@ -167,11 +170,11 @@ class Phases:
         soft: jax.Array,
         fake: tuple[jax.Array, jax.Array] | None,
     ) -> tuple[Metrics, jax.Array]:
-        """CE(q(u|x), u) over the labelled examples, and what makes up for labels; their sum.
+        """CE(q(u|x), u) over the labelled examples, what takes the place of labels, and their sum.
 
-        An example with a soft label is held to that instead of u. Where classes are to be found,
-        balance * KL(mean of q(u|x) over the unlabelled examples to uniform) is added and, with a
-        fake batch, lambda_info * CE(q(u|G), u). logits: of the batch, then of the fake one.
+        Where an example has a soft label, that is the target instead of u. Where classes are to be
+        found, the sum has also balance * KL(mean of q(u|x) over the unlabelled examples to uniform)
+        and, with a fake batch, lambda_info * CE(q(u|G), u). logits: of the batch, then of the fake.
         """
         logits, of_fake = logits[: len(u)], logits[len(u) :]
         error = losses.cross_entropy(logits, u)

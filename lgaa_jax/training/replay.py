@@ -20,7 +20,7 @@ class ReplaySpec:
     """How replay is sampled and labelled."""
 
     class_mask: jax.Array  # [N, U] bool, the classes that each task has; none: no class code
-    label: str  # "model" or "soft", by the frozen q(u|x); "drawn": the u it was sampled with
+    label: str  # "model" or "soft": by the frozen q(u|x); "drawn": the u that was sampled
     temperature: float  # of q(u|x) as the soft label
     spread: float  # of the codes of replay, as a multiple of their deviation
 
@@ -44,17 +44,16 @@ def sample_replay(
     frozen: `TrainState.replay`; task: [] int32, at least 1.
     """
     key_z, key_u, key_d = jax.random.split(key, 3)
-    # The dtype is pinned: under JAX_ENABLE_X64 it would be another, and so would the images.
     d = jax.random.randint(key_d, (n,), 0, task, jnp.int32)
     x, u = sample_images(nets, frozen, key_z, key_u, d, spec.class_mask, spec.spread)
     soft = jnp.zeros((n, nets.num_classes))
     if spec.label != "drawn" and nets.class_model is not None:
         logits = nets.apply("class", frozen, x)
-        # An image of a task without classes has no label: the class model cannot tell one.
+        # An image of a task without classes gets no label: the class model knows none for it.
         classed = has_classes(spec.class_mask, d)
         u = jnp.where(classed, jnp.argmax(logits, axis=-1).astype(jnp.int32), -1)
         if spec.label == "soft":
-            # Of a class that no earlier task has, the frozen class model knows nothing.
+            # The frozen class model knows nothing of a class that no earlier task has.
             earlier = jnp.arange(nets.num_tasks) < task
             met = jnp.any(spec.class_mask & earlier[:, None], axis=0)[None]
             soft = jax.nn.softmax(logits / spec.temperature, where=met)

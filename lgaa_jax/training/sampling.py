@@ -1,4 +1,4 @@
-"""Images sampled from a generator: classes, then codes, then G(z, u, d)."""
+"""Images sampled from a generator: first classes, then codes, then G(z, u, d)."""
 
 import functools
 from collections.abc import Callable
@@ -14,9 +14,11 @@ from lgaa_jax.training.codes import Codes, sample_codes
 
 CHUNK = 250  # images sampled at once outside of a training step
 
+Pullback = Callable[[jax.Array], tuple[dict[str, Any]]]  # from dL/dx to dL/dparameters of G
+
 
 def one_hot(index: jax.Array, size: int) -> jax.Array:
-    """[B] int32 -> [B, size] float32; size may be 0 and then there is no column."""
+    """[B] int32 -> [B, size] float32, also for size 0. An index below 0 gives zeros."""
     return jax.nn.one_hot(index, size, dtype=jnp.float32)
 
 
@@ -53,10 +55,10 @@ def sample_images(
     class_mask: jax.Array,
     spread: float,
 ) -> tuple[jax.Array, jax.Array]:
-    """Images of the tasks d: [n], of their classes in equal shares (docs/fidelity.md, "replay").
+    """Images of the tasks d: [n], each of a random class of its task (docs/fidelity.md, "replay").
 
     source: generator and codes, as `TrainState.replay` holds them; spread: of the codes. Returns
-    x: [n, H, W, C] in [-1, 1] and u: [n] int32, the classes asked for.
+    x: [n, H, W, C] in [-1, 1] and u: [n] int32, the classes sampled.
     """
     u = sample_classes(key_u, d, class_mask)
     z = sample_codes(key_z, source["codes"], u, d, nets.code_size, spread)
@@ -71,7 +73,7 @@ def sample_fake(
     u: jax.Array,
     d: jax.Array,
     class_mask: jax.Array,
-) -> tuple[jax.Array, Callable, jax.Array]:
+) -> tuple[jax.Array, Pullback, jax.Array]:
     """G(z, u, d) at a batch's classes and tasks, with its vector-Jacobian product.
 
     u, d: [B]; an example without a class gets one of its task's, if that has any. Returns
@@ -95,13 +97,14 @@ def sample_task(
 ) -> tuple[np.ndarray, np.ndarray]:
     """`n` images of one task, a pure function of its arguments; `source` as in `sample_images`.
 
-    Returns host arrays x: [n, H, W, C] uint8 and u: [n] int32, the classes asked for.
+    Returns host arrays x: [n, H, W, C] uint8 and u: [n] int32, the classes sampled.
     """
 
     def chunk(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         return _sample_chunk(nets, source, key, jnp.int32(task), class_mask, spread)
 
-    return in_chunks(chunk, key, n)
+    x, u = in_chunks(chunk, key, n)
+    return x, u
 
 
 @functools.partial(jax.jit, static_argnums=(0, 5))
@@ -119,8 +122,13 @@ def _sample_chunk(
     return to_uint8(x), u
 
 
-def in_chunks(chunk: Callable, key: jax.Array, n: int) -> tuple[np.ndarray, ...]:
-    """The first `n` examples of as many `chunk(key)` of `CHUNK` each as that takes, on the host."""
+def in_chunks(
+    chunk: Callable[[jax.Array], tuple[jax.Array, ...]], key: jax.Array, n: int
+) -> tuple[np.ndarray, ...]:
+    """`n` examples on the host, from as many calls of `chunk(key)` as that takes.
+
+    Each call gives `CHUNK` examples and has a key of its own.
+    """
     keys = (jax.random.fold_in(key, i) for i in range(-(-n // CHUNK)))
     parts = [jax.device_get(chunk(key_i)) for key_i in keys]
     return tuple(np.concatenate(column)[:n] for column in zip(*parts, strict=True))

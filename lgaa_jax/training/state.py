@@ -8,12 +8,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lgaa_jax.networks.nets import Nets
+from lgaa_jax.networks.nets import Nets, Params
 from lgaa_jax.training.codes import Codes, init_codes
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
     """Everything that training carries from one step to the next.
 
     step:   [] int32, training steps done since the start of the run, over all tasks
@@ -22,13 +21,13 @@ class TrainState:
     opt:    optimiser state by phase: critic, generator, autoencoder, inference
     ema:    averaged generator parameters; an empty dict when the average is off
     codes:  running moments of the codes of each task's classes, see codes.py; an empty dict when
-            z is drawn from N(0, I)
+            z is sampled from N(0, I)
     replay: FROZEN generator, class model and codes of the last task change; no step touches it
     """
 
     step: jax.Array
     task: jax.Array
-    params: dict[str, Any]
+    params: Params
     opt: dict[str, Any]
     ema: dict[str, Any]
     codes: Codes
@@ -61,8 +60,8 @@ def init_state(
 ) -> TrainState:
     """A fresh state for task 0.
 
-    tx: optimiser by phase; networks: names of those that each phase trains; ema, codes: whether
-    these averages are kept.
+    tx: optimiser by phase; networks: names of the networks that each phase trains; ema, codes:
+    whether the averaged generator and the moments of the codes are kept.
     """
     params = nets.init(key)
     opt = {
@@ -82,12 +81,12 @@ def init_state(
 
 
 def begin_task(state: TrainState) -> TrainState:
-    """The task change: what replay is sampled with becomes a copy of what is trained now."""
+    """The task change: replay is sampled from now on with a copy of what has been trained."""
     return state.replace(task=state.task + 1, replay=_frozen(state))
 
 
 def update_ema(state: TrainState, decay: float) -> TrainState:
-    """Moves the averaged generator; the decay warms up so that the start is soon forgotten."""
+    """Moves the averaged generator; at first faster than `decay`, to forget the initial weights."""
     if not state.ema:
         return state
     step = state.step.astype(jnp.float32)

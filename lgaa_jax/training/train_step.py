@@ -1,6 +1,6 @@
 """One training step: the phases in their order, then the moments of the codes and the average."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -10,24 +10,32 @@ from lgaa_jax.networks.nets import Nets
 from lgaa_jax.training import replay
 from lgaa_jax.training.batch import Array, Batch, Pool, as_examples
 from lgaa_jax.training.codes import update_codes
-from lgaa_jax.training.hyper import Hyper
+from lgaa_jax.training.hyper import Hyper, trained_networks
 from lgaa_jax.training.phases import Metrics, Phases
 from lgaa_jax.training.replay import ReplaySpec
 from lgaa_jax.training.sampling import has_classes, sample_fake
 from lgaa_jax.training.state import TrainState, update_ema
 
 TrainStep = Callable[[TrainState, jax.Array, Batch], tuple[TrainState, Metrics]]
+TrainSteps = Callable[
+    [TrainState, jax.Array, Pool, Array, Array, Array], tuple[TrainState, Metrics]
+]
 
 
 def make_train_step(
-    nets: Nets, tx: dict[str, optax.GradientTransformation], hyper: Hyper, spec: ReplaySpec
+    nets: Nets,
+    tx: dict[str, optax.GradientTransformation],
+    rates: Mapping[str, optax.Schedule],
+    hyper: Hyper,
+    spec: ReplaySpec,
 ) -> TrainStep:
     """The step `(state, run_key, batch) -> (state, metrics)`.
 
     What changes between tasks is in the state and the batch, so one compiled program serves the
-    whole run.
+    whole run. tx, rates: optimiser and learning rate by phase.
     """
     phase = Phases(nets, tx, hyper)
+    networks = trained_networks(nets, hyper)
 
     def train_step(
         state: TrainState, run_key: jax.Array, batch: Batch
@@ -64,18 +72,22 @@ def make_train_step(
         codes = update_codes(state.codes, z, u, d, classed, hyper.code_decay)
         state = state.replace(codes=codes)
         state = update_ema(state, hyper.ema_decay)
-        metrics = {f"train/{name}": v for name, v in (metrics | inference_metrics).items()}
+        metrics |= inference_metrics
+        for name in networks:
+            metrics[f"learning_rate/{name}"] = jnp.asarray(rates[name](state.step), jnp.float32)
+        metrics = {f"train/{name}": value for name, value in metrics.items()}
         return state.replace(step=state.step + 1), metrics
 
     return train_step
 
 
-def make_train_steps(train_step: TrainStep) -> Callable:
+def make_train_steps(train_step: TrainStep) -> TrainSteps:
     """Several steps in one call.
 
     Returns `(state, run_key, pool, indices, num_real, count) -> (state, metrics)`. pool: what
-    batches are taken from; indices: [K, B] int32, the places in it of each batch, of which the
-    first `count` are taken; num_real: as in `Batch`. The metrics are those of the last step.
+    batches are taken from; indices: [K, B] int32, the places in the pool of each of K batches, of
+    which the first `count` are trained on; num_real: as in `Batch`. The metrics are those of the
+    last step.
     """
     train_step = jax.jit(train_step)  # so that it is traced once
 
@@ -88,7 +100,8 @@ def make_train_steps(train_step: TrainStep) -> Callable:
         count: Array,
     ) -> tuple[TrainState, Metrics]:
         def one(i: int | jax.Array, state: TrainState) -> tuple[TrainState, Metrics]:
-            batch = Batch(*(column[indices[i]] for column in pool), num_real)
+            x, u, d = (column[indices[i]] for column in pool)
+            batch = Batch(x, u, d, num_real)
             return train_step(state, run_key, batch)
 
         if len(indices) == 1:

@@ -7,9 +7,7 @@ import pytest
 from conftest import assert_equal
 
 from lgaa_jax.data import loading
-from lgaa_jax.evaluation import (
-    classifier,
-)
+from lgaa_jax.evaluation import classifier
 from lgaa_jax.networks.modules import ClassModel
 
 RNG = np.random.default_rng(0)
@@ -62,6 +60,15 @@ def test_it_is_trained_once_for_its_data_and_steps(trained, train_set, monkeypat
     for arguments in ((MODEL, other, 30), (MODEL, train_set, 31)):
         with pytest.raises(pytest.fail.Exception, match="trained again"):
             classifier.reference(*arguments, folder)
+
+
+@pytest.mark.parametrize("part", ["LEARNING_RATE", "BATCH", "RECIPE"])
+def test_another_recipe_is_another_file(train_set, monkeypatch, part):
+    before = classifier._name(MODEL, train_set, 30)
+    assert classifier._name(MODEL, train_set, 30) == before
+    assert classifier._name(MODEL.clone(width=9), train_set, 30) != before
+    monkeypatch.setattr(classifier, part, 2 * getattr(classifier, part))
+    assert classifier._name(MODEL, train_set, 30) != before
 
 
 def test_a_damaged_file_is_made_again(trained, train_set, tmp_path):

@@ -5,9 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from lgaa_jax.evaluation import (
-    clustering,
-)
+from lgaa_jax.evaluation import clustering
 
 
 @pytest.mark.parametrize(("found", "true"), [(3, 3), (5, 3), (2, 4), (1, 3), (4, 1)])
@@ -38,3 +36,12 @@ def test_a_linear_probe_reads_separable_codes_and_nothing_off_shuffled_labels():
         codes[:200], rng.permutation(labels[:200]), codes[200:], labels[200:]
     )
     assert chance < 0.45
+
+
+def test_one_class_has_no_linear_probe_and_one_cluster_for_all():
+    codes, labels = np.random.default_rng(0).normal(size=(20, 4)), np.full(20, 7)
+    assert clustering.linear_probe(codes, labels, codes[:1], labels[:1]) is None
+    assert clustering.accuracy(np.zeros(1, np.int32), labels[:1]) == 1.0
+    # Of all test images being of one class there is a figure: the probe may still be wrong.
+    both = np.arange(20) % 2
+    assert clustering.linear_probe(both[:, None], both, both[:1, None], both[:1]) == 1.0

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from lgaa_jax.evaluation import (
-    sample_metrics,
-)
+from lgaa_jax.evaluation import sample_metrics
 
 RNG = np.random.default_rng(0)
 A = RNG.normal(size=(300, 12)) @ RNG.normal(size=(12, 12))
@@ -90,3 +88,12 @@ def test_class_balance_is_the_share_of_the_greatest_entropy():
     skewed = sample_metrics.class_balance(np.array([2, 5, 5, 5]), (2, 5))
     assert skewed == pytest.approx(entropy / np.log(2))
     assert sample_metrics.class_balance(np.full(10, 3), (3,)) == 1.0
+
+
+def test_four_points_and_a_generator_of_one_image_have_finite_figures():
+    """The fewest that `eval.samples` allows; all samples are one point, among the real ones."""
+    real, fake = A[:4], np.tile(A[:1], (4, 1))
+    assert sample_metrics.precision_recall(real, fake) == (1.0, 0.25)
+    expected = np.sum((real.mean(0) - A[0]) ** 2) + np.trace(np.cov(real.T))
+    assert sample_metrics.frechet_distance(real, fake) == pytest.approx(expected)
+    assert sample_metrics.frechet_distance(fake, fake) == pytest.approx(0.0)

@@ -155,6 +155,61 @@ def test_group_norm_and_its_gradients_equal_those_of_flax(groups, key):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("groups", [1, 3])
+def test_group_norm_in_bfloat16_is_as_exact_as_that_of_flax(groups, key):
+    """Where the mean is 32 deviations from 0; in bfloat16 the shift alone would err by .1."""
+    x = (32.0 + jax.random.normal(key, (4, 8, 8, 12))).astype(jnp.bfloat16)
+    params = {"scale": jnp.ones(12), "bias": jnp.full(12, 0.1, jnp.float32)}
+    ours = layers.GroupNorm(groups).apply({"params": params}, x)
+    theirs = nn.GroupNorm(groups, dtype=jnp.bfloat16).apply({"params": params}, x)
+    exact = np.float64(x).reshape(4, 64, groups, -1)
+    exact = exact - exact.mean((1, 3), keepdims=True)
+    exact = (exact / np.sqrt(np.square(exact).mean((1, 3), keepdims=True))).reshape(x.shape) + 0.1
+    errors = [np.abs(np.float64(y) - exact).max() for y in (ours, theirs)]
+    assert ours.dtype == theirs.dtype == jnp.bfloat16
+    assert errors[0] <= 1.05 * errors[1] < 0.02
+
+
+def test_the_affine_norm_in_bfloat16_rounds_once():
+    x = jnp.linspace(30, 34, 64).reshape(1, 4, 4, 4).astype(jnp.bfloat16)
+    params = {"scale": jnp.full(4, 1.01, jnp.float32), "bias": jnp.full(4, -32.1, jnp.float32)}
+    y = layers.Affine().apply({"params": params}, x)
+    exact = np.float64(x) * np.float64(np.float32(1.01)) + np.float64(np.float32(-32.1))
+    assert y.dtype == jnp.bfloat16
+    np.testing.assert_allclose(np.float64(y), exact, rtol=2**-8, atol=1e-5)
+
+
+def test_under_bfloat16_the_heads_compute_in_float32(key):
+    """Their inputs are bfloat16; what follows is exact to the precision of float32."""
+    nets = make(compute_dtype="bfloat16")
+    params = jax.jit(nets.init)(key)
+    x = jax.random.uniform(key, (3, 16, 16, 1), minval=-1.0)
+
+    def within(network, module, *given):
+        """The output of a network and, by name, those of its layers."""
+        output, state = nets.apply(network, params, *given, capture_intermediates=True)
+        return output, {name: v["__call__"][0] for name, v in state["intermediates"].items()}[
+            module
+        ]
+
+    def head(network, layer, hidden):
+        assert hidden.dtype == jnp.bfloat16
+        own = params[network][layer]
+        return np.float64(hidden) @ np.float64(own["kernel"]) + np.float64(own["bias"])
+
+    score, hidden = within("critic", "Trunk_0", x)
+    np.testing.assert_allclose(score, head("critic", "Dense_0", hidden)[:, 0], rtol=1e-5)
+    (mean, std), hidden = within("encoder", "Trunk_0", x)
+    np.testing.assert_allclose(mean, head("encoder", "Dense_0", hidden), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(std, np.log1p(np.exp(head("encoder", "Dense_1", hidden))), rtol=1e-5)
+    logits, hidden = within("domain", "Dense_1", mean)
+    np.testing.assert_allclose(
+        logits, head("domain", "Dense_2", nn.relu(hidden)), rtol=1e-4, atol=1e-6
+    )
+    logits, hidden = within("class", "Dropout_0", x)
+    np.testing.assert_allclose(logits, head("class", "Dense_1", hidden), rtol=1e-4, atol=1e-6)
+
+
 def test_without_classes_there_is_no_class_model(key):
     nets = make(num_classes=0)
     params = jax.eval_shape(nets.init, key)

@@ -9,11 +9,11 @@ import pytest
 from conftest import small_config
 
 from lgaa_jax.data import loading
-from lgaa_jax.evaluation import (
-    classifier,
-)
+from lgaa_jax.data.loading import Split, Task
+from lgaa_jax.evaluation import classifier
 from lgaa_jax.networks.modules import ClassModel
 from lgaa_jax.run import measurement
+from lgaa_jax.training.replay import ReplaySpec
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,7 +30,7 @@ def digits():
 
 
 @pytest.fixture(scope="module")
-def r(digits):
+def experiment(digits):
     """As much of a run as the metrics of generated images look at."""
     changes = {"eval.samples": 400, "eval.classifier_steps": 150}
     return types.SimpleNamespace(
@@ -47,14 +47,16 @@ def workdir(tmp_path_factory):
     return str(tmp_path_factory.mktemp("run"))
 
 
-def measured(r, workdir, monkeypatch, images, labels):
-    """The metrics of a generator that draws these images, in this order."""
+def measured(experiment, workdir, monkeypatch, images, labels):
+    """The metrics of a generator that samples these images, in this order."""
     monkeypatch.setattr(measurement, "sample_task", lambda *args: (images, labels))
-    return measurement._generation(r, types.SimpleNamespace(sampler={}), 0, workdir)
+    return measurement._generation(experiment, types.SimpleNamespace(sampler={}), 0, workdir)
 
 
-def test_fitting_capacity_of_the_real_data_is_the_accuracy_of_the_reference(r, digits, workdir):
-    model, steps, test = r.nets.class_model, 400, digits.test
+def test_fitting_capacity_of_the_real_data_is_the_accuracy_of_the_reference(
+    experiment, digits, workdir
+):
+    model, steps, test = experiment.nets.class_model, 400, digits.test
     judge = classifier.reference(model, digits.train, steps, f"{workdir}/reference")
     fitted = classifier.train(model, digits.train.images, digits.train.labels, steps, seed=1)
     accuracies = [c.accuracy(test.images, test.labels) for c in (judge, fitted)]
@@ -62,11 +64,13 @@ def test_fitting_capacity_of_the_real_data_is_the_accuracy_of_the_reference(r, d
     assert abs(accuracies[0] - accuracies[1]) <= 0.01
 
 
-def test_a_generator_that_copies_the_data_gets_the_best_figures(r, digits, workdir, monkeypatch):
+def test_a_generator_that_copies_the_data_gets_the_best_figures(
+    experiment, digits, workdir, monkeypatch
+):
     rng = np.random.default_rng(0)
-    rows = rng.permutation(len(digits.train.images))[:400]
-    images, labels = digits.train.images[rows], digits.train.labels[rows]
-    copies = measured(r, workdir, monkeypatch, images, labels)
+    some = rng.permutation(len(digits.train.images))[:400]
+    images, labels = digits.train.images[some], digits.train.labels[some]
+    copies = measured(experiment, workdir, monkeypatch, images, labels)
     assert copies["samples"] == 400
     assert copies["label_agreement"] > 0.95
     assert copies["class_balance"] > 0.99
@@ -76,9 +80,9 @@ def test_a_generator_that_copies_the_data_gets_the_best_figures(r, digits, workd
     noisy = images // 2 + rng.integers(0, 128, images.shape, np.uint8)
     few = np.resize(np.arange(20), 400)
     worse = {
-        "noise": measured(r, workdir, monkeypatch, noisy, labels),
-        "collapse": measured(r, workdir, monkeypatch, images[few], labels[few]),
-        "wrong classes": measured(r, workdir, monkeypatch, images, (labels + 1) % 10),
+        "noise": measured(experiment, workdir, monkeypatch, noisy, labels),
+        "collapse": measured(experiment, workdir, monkeypatch, images[few], labels[few]),
+        "wrong classes": measured(experiment, workdir, monkeypatch, images, (labels + 1) % 10),
     }
     assert worse["noise"]["precision"] < 0.5 * copies["precision"]
     assert worse["noise"]["frechet_distance"] > 2 * copies["frechet_distance"]
@@ -90,11 +94,73 @@ def test_a_generator_that_copies_the_data_gets_the_best_figures(r, digits, workd
         assert figures["reference_accuracy"] == copies["reference_accuracy"]
 
 
-def test_what_is_chosen_for_a_metric_does_not_depend_on_the_order_of_the_set(r, digits):
+def test_what_is_chosen_for_a_metric_does_not_depend_on_the_order_of_the_set(experiment, digits):
     split = digits.test
-    some = measurement._some(r, split)
+    some = measurement._some(experiment, split)
     assert len(some.images) == 400
     assert len(np.unique(some.labels)) == 10
     few = dataclasses.replace(split, images=split.images[:30], labels=split.labels[:30])
-    taken = measurement._some(r, few)
+    taken = measurement._some(experiment, few)
     np.testing.assert_array_equal(np.sort(taken.labels), np.sort(few.labels))
+
+
+def part_of_a_run(tasks, labels="all", **changes):
+    """As much of a run of these tasks as `measure` looks at."""
+    spec = ReplaySpec(np.ones((2, 10), bool), "soft", temperature=2.0, spread=1.5)
+    return types.SimpleNamespace(
+        config=small_config(labels=labels, **{"eval.generation": "never", **changes}),
+        tasks=tasks,
+        names=[task.name for task in tasks],
+        strategy=types.SimpleNamespace(memory="replay", autoencodes=True),
+        nets=types.SimpleNamespace(class_model=ClassModel(10, 4, 0.5)),
+        learner=types.SimpleNamespace(spec=spec),
+        eval_key=jax.random.key(0),
+        batch_sums=None,
+        learned=lambda task: range(task + 1),
+        alike=lambda index, task: np.arange(2) == index,
+    )
+
+
+def one_class(n):
+    images, ones = np.zeros((n, 16, 16, 1), np.uint8), np.ones(n, np.int32)
+    return Split(images, ones - 2, ones)
+
+
+def test_what_cannot_be_computed_is_absent(monkeypatch):
+    """A task of one class, found without labels; and a mean that is infinite."""
+    split = one_class(6)
+    task = Task("ones", split, split, (), 0, "ones")
+    infinite = {"domain_accuracy": 1.0, "mse": 0.0, "psnr": np.inf, "ssim": np.nan}
+    monkeypatch.setattr(measurement.split_metrics, "evaluate", lambda *args: infinite)
+    inferred = np.random.default_rng(0).normal(size=(6, 4)), np.zeros(6, np.int32)
+    monkeypatch.setattr(measurement, "infer_split", lambda *args: inferred)
+    measured = measurement.measure(part_of_a_run([task], labels="none"), None, 0, [], "")
+    assert measured == {"ones": {"domain_accuracy": 1.0, "mse": 0.0, "clustering_accuracy": 1.0}}
+
+
+def test_fewer_test_images_than_a_metric_needs_leave_it_out(digits, monkeypatch):
+    """One image has neither precision nor an FID."""
+    task = dataclasses.replace(digits, test=digits.test.take(np.arange(1)))
+    images = np.zeros((50, 16, 16, 1), np.uint8)
+    monkeypatch.setattr(measurement, "sample_task", lambda *args: (images, np.zeros(50, np.int32)))
+    run = part_of_a_run([task], **{"eval.inception_weights": "weights.pth"})
+    run.class_mask = run.learner.spec.class_mask
+    assert measurement._generation(run, types.SimpleNamespace(sampler={}), 0, "") == {}
+
+
+def test_the_replay_that_the_risk_judges_is_spread_as_that_of_training(digits, monkeypatch):
+    asked = []
+
+    def sample_task(nets, source, key, task, n, class_mask, spread):
+        asked.append((source, task, class_mask, spread))
+        return np.ones((n, 16, 16, 1), np.uint8), None
+
+    def always_one(model, params):
+        return lambda images: (np.ones(len(images), np.int32), None)
+
+    monkeypatch.setattr(measurement, "sample_task", sample_task)
+    monkeypatch.setattr(measurement.classifier, "Classifier", always_one)
+    run = part_of_a_run([digits, digits])
+    state = types.SimpleNamespace(replay={"generator": 1}, params={"class": {}})
+    measurement._risk(run, state, 0, 1, [{}])
+    assert asked == [({"generator": 1}, 0, run.learner.spec.class_mask, 1.5)]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import NETWORKS, NUM_CLASSES, ROWS, System, assert_equal, same
+from conftest import BATCH_SIZE, NETWORKS, NUM_CLASSES, System, assert_equal, same
 
 from lgaa_jax.training import losses, phases
 from lgaa_jax.training.batch import Examples
@@ -21,12 +21,12 @@ class Inputs:
         self.nets, self.state, self.phases = system.nets, system.init(), system.phases
         self._done = {}
         k = jax.random.split(jax.random.key(5), 3)
-        self.x = jax.random.uniform(k[0], (ROWS, 16, 16, 1), minval=-1.0)
-        self.z = jax.random.normal(k[1], (ROWS, system.nets.code_size))
-        self.u = jax.random.randint(k[2], (ROWS,), 0, NUM_CLASSES)
-        self.d = jnp.arange(ROWS) % 3
-        self.classed = jnp.ones(ROWS, bool)
-        self.soft = jnp.zeros((ROWS, NUM_CLASSES))
+        self.x = jax.random.uniform(k[0], (BATCH_SIZE, 16, 16, 1), minval=-1.0)
+        self.z = jax.random.normal(k[1], (BATCH_SIZE, system.nets.code_size))
+        self.u = jax.random.randint(k[2], (BATCH_SIZE,), 0, NUM_CLASSES)
+        self.d = jnp.arange(BATCH_SIZE) % 3
+        self.classed = jnp.ones(BATCH_SIZE, bool)
+        self.soft = jnp.zeros((BATCH_SIZE, NUM_CLASSES))
 
     def generate(self, params):
         codes = jax.nn.one_hot(self.u, NUM_CLASSES), jax.nn.one_hot(self.d, 3)
@@ -42,15 +42,15 @@ class Inputs:
         i, k, p = self, jax.random.key(9), self.phases
 
         @jax.jit
-        def run(s):
+        def run(state):
             if phase == "autoencoder":
-                return p.autoencoder(s, k, i.x, i.classed)
+                return p.autoencoder(state, k, i.x, i.classed)
             if phase == "inference":
-                return p.inference(s, k, Examples(i.x, i.u, i.d, i.soft), i.z)
-            fake, pullback = jax.vjp(i.generate, s.params["generator"])
+                return p.inference(state, k, Examples(i.x, i.u, i.d, i.soft), i.z)
+            fake, pullback = jax.vjp(i.generate, state.params["generator"])
             if phase == "critic":
-                return p.critic(s, k, i.x, fake)
-            return p.generator(s, fake, pullback, i.u, i.d)
+                return p.critic(state, k, i.x, fake)
+            return p.generator(state, fake, pullback, i.u, i.d)
 
         return run(self.state)
 
@@ -139,17 +139,20 @@ def test_the_pulled_back_generator_gradient_is_the_gradient_of_the_whole_objecti
         code, _ = nets.encoder.apply({"params": params["encoder"]}, fake)
         log_u = jax.nn.log_softmax(nets.class_model.apply({"params": params["class"]}, fake))
         log_d = jax.nn.log_softmax(nets.domain.apply({"params": params["domain"]}, code))
-        info = -log_u[jnp.arange(ROWS), u].mean() - log_d[jnp.arange(ROWS), d].mean()
+        info = -log_u[jnp.arange(BATCH_SIZE), u].mean() - log_d[jnp.arange(BATCH_SIZE), d].mean()
         return -nets.critic.apply({"params": params["critic"]}, fake).mean() + 0.7 * info
 
     inputs.phases = phases.Phases(
         nets, {"generator": optax.sgd(1.0)}, dataclasses.replace(system.hyper, info=0.7)
     )
     inputs.state.opt["generator"] = optax.sgd(1.0).init({"generator": params["generator"]})
-    after, _ = inputs.run("generator")
+    after, metrics = inputs.run("generator")
+    gradient = expected(params["generator"], params)
+    norm = np.sqrt(sum(np.square(g).sum() for g in jax.tree.leaves(gradient)))
+    np.testing.assert_allclose(metrics["grad_norm/generator"], norm, rtol=1e-3)
     jax.tree.map(
         lambda g, old, new: np.testing.assert_allclose(old - new, g, rtol=1e-2, atol=1e-6),
-        expected(params["generator"], params),
+        gradient,
         params["generator"],
         after.params["generator"],
     )
@@ -177,7 +180,7 @@ def test_rows_of_a_task_without_classes_have_neither_a_class_code_nor_its_diverg
     def apply(name, params, *given):
         if name == "generator":
             return params[name] * jnp.broadcast_to(given[1].sum(-1)[:, None, None, None], x.shape)
-        output = given[0].reshape(ROWS, -1) @ params[name]
+        output = given[0].reshape(BATCH_SIZE, -1) @ params[name]
         return (output, jnp.ones_like(output)) if name == "encoder" else output
 
     x, rng = inputs.x, np.random.default_rng(0)
@@ -188,12 +191,12 @@ def test_rows_of_a_task_without_classes_have_neither_a_class_code_nor_its_diverg
     tx = {"autoencoder": optax.sgd(1.0)}
     phase = phases.Phases(types.SimpleNamespace(class_model=apply, apply=apply), tx, hp)
     opt = {"autoencoder": tx["autoencoder"].init(params)}
-    s = inputs.state.replace(params=params, opt=opt)
-    classed = jnp.arange(ROWS) % 2 == 0
-    _, metrics, _ = phase.autoencoder(s, jax.random.key(9), x, classed)
-    error = jnp.square(x - classed.astype(jnp.float32)[:, None, None, None]).sum() / ROWS
+    state = inputs.state.replace(params=params, opt=opt)
+    classed = jnp.arange(BATCH_SIZE) % 2 == 0
+    _, metrics, _ = phase.autoencoder(state, jax.random.key(9), x, classed)
+    error = jnp.square(x - classed.astype(jnp.float32)[:, None, None, None]).sum() / BATCH_SIZE
     np.testing.assert_allclose(metrics["loss/reconstruction"], error, rtol=1e-5)
-    kl = losses.kl_uniform(apply("class", params, x))[::2].sum() / ROWS
+    kl = losses.kl_uniform(apply("class", params, x))[::2].sum() / BATCH_SIZE
     np.testing.assert_allclose(metrics["kl/u"], kl, rtol=1e-5)
 
 
@@ -219,40 +222,42 @@ def linear_inference(system, **hyper):
 
 def test_inference_objective_against_its_formula(system, inputs, key):
     """Of eight rows, three carry a soft label and one carries none; linear models stand in."""
-    phase, s, _ = linear_inference(system, class_noise=0.0, soft_labels=True, soft_temperature=2.0)
+    phase, state, _ = linear_inference(
+        system, class_noise=0.0, soft_labels=True, soft_temperature=2.0
+    )
     u = inputs.u.at[7].set(-1)
-    soft = jax.nn.softmax(jax.random.normal(key, (ROWS, NUM_CLASSES))).at[3:].set(0.0)
-    _, metrics = phase.inference(s, key, Examples(inputs.x, u, inputs.d, soft), inputs.z)
+    soft = jax.nn.softmax(jax.random.normal(key, (BATCH_SIZE, NUM_CLASSES))).at[3:].set(0.0)
+    _, metrics = phase.inference(state, key, Examples(inputs.x, u, inputs.d, soft), inputs.z)
 
     def log_softmax(logits):
         return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
 
-    logits = np.float64(inputs.x).reshape(ROWS, -1) @ np.float64(s.params["class"])
+    logits = np.float64(inputs.x).reshape(BATCH_SIZE, -1) @ np.float64(state.params["class"])
     hard = -log_softmax(logits)[np.arange(3, 7), u[3:7]]
     distilled = -4 * (soft[:3] * log_softmax(logits[:3] / 2)).sum(-1)
     expected = (hard.sum() + distilled.sum()) / 7
     np.testing.assert_allclose(metrics["loss/class"], expected, rtol=1e-5)
-    domain = np.float64(inputs.z) @ np.float64(s.params["domain"])
-    expected = -log_softmax(domain)[np.arange(ROWS), inputs.d].mean()
+    domain = np.float64(inputs.z) @ np.float64(state.params["domain"])
+    expected = -log_softmax(domain)[np.arange(BATCH_SIZE), inputs.d].mean()
     np.testing.assert_allclose(metrics["loss/domain"], expected, rtol=1e-5)
 
 
 def test_without_labels_the_class_model_learns_what_was_asked_of_the_generator(system, inputs, key):
     """Half of the rows are replay, with labels; the others have to be spread over the classes."""
     hyper = {"infers_classes": True, "balance": 2.0, "info": 3.0, "class_noise": 0.0}
-    phase, s, _ = linear_inference(system, **hyper)
+    phase, state, _ = linear_inference(system, **hyper)
     i, u = inputs, inputs.u.at[:4].set(-1)
     fake, asked = -i.x, (i.u + 1) % NUM_CLASSES
-    after, metrics = phase.inference(s, key, Examples(i.x, u, i.d, i.soft), i.z, (fake, asked))
+    after, metrics = phase.inference(state, key, Examples(i.x, u, i.d, i.soft), i.z, (fake, asked))
 
     def softmax(images):
-        e = np.exp(np.float64(images).reshape(ROWS, -1) @ np.float64(s.params["class"]))
+        e = np.exp(np.float64(images).reshape(BATCH_SIZE, -1) @ np.float64(state.params["class"]))
         return e / e.sum(-1, keepdims=True)
 
     mean = softmax(i.x)[:4].mean(0)
     balance = (mean * np.log(mean * NUM_CLASSES)).sum()
     np.testing.assert_allclose(metrics["kl/balance"], balance, rtol=1e-4)
-    error = -np.log(softmax(fake))[np.arange(ROWS), asked].mean()
+    error = -np.log(softmax(fake))[np.arange(BATCH_SIZE), asked].mean()
     np.testing.assert_allclose(metrics["loss/asked"], error, rtol=1e-5)
 
     def objective(weights):
@@ -261,10 +266,10 @@ def test_without_labels_the_class_model_learns_what_was_asked_of_the_generator(s
 
         mean = jnp.exp(log_q(i.x[:4])).mean(0)
         loss = 2.0 * jnp.sum(mean * jnp.log(mean * NUM_CLASSES))
-        loss -= 3.0 * jnp.mean(log_q(fake)[jnp.arange(ROWS), asked])
+        loss -= 3.0 * jnp.mean(log_q(fake)[jnp.arange(BATCH_SIZE), asked])
         return loss - jnp.mean(log_q(i.x[4:])[jnp.arange(4), u[4:]])
 
-    descended = s.params["class"] - jax.grad(objective)(s.params["class"])  # at a rate of 1
+    descended = state.params["class"] - jax.grad(objective)(state.params["class"])  # at a rate of 1
     np.testing.assert_allclose(after.params["class"], descended, rtol=1e-3, atol=1e-5)
 
 
@@ -277,15 +282,15 @@ def test_without_labels_phase_3_trains_the_class_model_but_not_the_domain_model(
 def test_the_class_model_learns_from_images_with_noise(system, inputs, key):
     i = inputs
     for deviation in (0.0, 0.3):
-        phase, s, seen = linear_inference(system, class_noise=deviation)
-        phase.inference(s, key, Examples(i.x, i.u, i.d, i.soft), i.z)
+        phase, state, seen = linear_inference(system, class_noise=deviation)
+        phase.inference(state, key, Examples(i.x, i.u, i.d, i.soft), i.z)
         noise = seen[0] - i.x
         np.testing.assert_allclose([noise.mean(), noise.std()], [0.0, deviation], atol=0.02)
 
 
 def test_rows_without_a_label_do_not_train_the_class_model(system):
     inputs = Inputs(system)
-    inputs.u = jnp.full(ROWS, -1)
+    inputs.u = jnp.full(BATCH_SIZE, -1)
     after, metrics = inputs.run("inference")
     assert_equal(inputs.state.params["class"], after.params["class"])
     assert float(metrics["loss/class"]) == 0.0

@@ -7,17 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import NUM_CLASSES, NUM_TASKS, ROWS, assert_equal, make_batch
+from conftest import NUM_CLASSES, assert_equal, make_batch
 
 from lgaa_jax.data.images import to_unit
 from lgaa_jax.training import replay, sampling
 from lgaa_jax.training.batch import Examples, as_examples
-from lgaa_jax.training.codes import sample_codes
 
 
-def test_task_zero_gets_no_replay(system, s, key):
+def test_task_zero_gets_no_replay(system, initial, key):
     batch = make_batch(num_real=3)
-    rows = replay.mix(system.nets, s, key, batch, 5, system.spec)
+    rows = replay.mix(system.nets, initial, key, batch, 5, system.spec)
     assert_equal(rows, as_examples(batch, NUM_CLASSES))
     np.testing.assert_array_equal(rows.x, to_unit(batch.x))
     np.testing.assert_array_equal(rows.u, batch.u)
@@ -25,9 +24,9 @@ def test_task_zero_gets_no_replay(system, s, key):
     assert not rows.soft.any()
 
 
-def test_later_tasks_keep_their_real_rows_and_replay_the_rest(system, s, key):
+def test_later_tasks_keep_their_real_rows_and_replay_the_rest(system, initial, key):
     batch = make_batch(task=2, num_real=3)
-    rows = replay.mix(system.nets, s.replace(task=jnp.int32(2)), key, batch, 6, system.spec)
+    rows = replay.mix(system.nets, initial.replace(task=jnp.int32(2)), key, batch, 6, system.spec)
     real, drawn = (Examples(*(c[part] for c in rows)) for part in (slice(3), slice(3, None)))
     np.testing.assert_array_equal(real.x, to_unit(batch.x[:3]))
     np.testing.assert_array_equal(real.u, batch.u[:3])
@@ -37,10 +36,10 @@ def test_later_tasks_keep_their_real_rows_and_replay_the_rest(system, s, key):
     assert np.abs(drawn.x - to_unit(batch.x[3:])).max(axis=(1, 2, 3)).min() > 0.1
 
 
-def test_replay_covers_the_earlier_tasks_and_only_their_classes_evenly(system, s, key):
+def test_replay_covers_the_earlier_tasks_and_only_their_classes_evenly(system, initial, key):
     mask = jnp.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]], bool)
     spec = dataclasses.replace(system.spec, class_mask=mask, label="drawn")
-    rows = replay.sample_replay(system.nets, s.replay, key, jnp.int32(2), 2000, spec)
+    rows = replay.sample_replay(system.nets, initial.replay, key, jnp.int32(2), 2000, spec)
     pairs, counts = np.unique(np.stack([rows.d, rows.u]), axis=1, return_counts=True)
     assert pairs.T.tolist() == [[0, 0], [0, 1], [1, 2], [1, 3]]
     np.testing.assert_allclose(counts / 2000, 0.25, atol=0.04)
@@ -71,61 +70,53 @@ def test_codes_of_replay_are_spread_about_the_mean_of_their_class(key, monkeypat
     np.testing.assert_allclose(wide - 3.0, 1.5 * (narrow - 3.0), rtol=1e-4, atol=1e-5)
 
 
-def test_codes_have_the_moments_of_their_class_and_task(key):
-    rng = np.random.default_rng(0)
-    mean = rng.normal(size=(2, 3, 4)).astype(np.float32)
-    factor = np.tril(rng.normal(size=(2, 3, 4, 4))).astype(np.float32)
-    codes = {"mean": mean, "factor": factor}
-    i = jnp.arange(60_000)
-    z = sample_codes(key, codes, i % 3, i % 2, 4)
-    for first in range(6):
-        cell = first % 2, first % 3
-        covariance = factor[cell] @ factor[cell].T
-        errors = np.sqrt(covariance.diagonal() / 10_000)  # standard errors of the means
-        assert (np.abs(z[first::6].mean(0) - mean[cell]) < 5 * errors).all()
-        scale = 10_000 * np.outer(errors, errors)
-        assert (np.abs(np.cov(z[first::6].T) - covariance) / scale < 0.08).all()
-
-
-def test_the_models_label_is_the_deterministic_argmax_of_the_frozen_class_model(system, s, key):
+def test_the_models_label_is_the_deterministic_argmax_of_the_frozen_class_model(
+    system, initial, key
+):
     draw = [
-        replay.sample_replay(system.nets, s.replay, key, jnp.int32(1), 64, system.spec)
+        replay.sample_replay(system.nets, initial.replay, key, jnp.int32(1), 64, system.spec)
         for _ in range(2)
     ]
     assert_equal(*draw)
-    logits = system.nets.class_model.apply({"params": s.replay["class"]}, draw[0].x)
+    logits = system.nets.class_model.apply({"params": initial.replay["class"]}, draw[0].x)
     np.testing.assert_array_equal(draw[0].u, np.argmax(logits, axis=-1))
 
 
-def test_a_soft_label_is_the_tempered_distribution_over_the_classes_met_so_far(system, s, key):
+def test_a_soft_label_is_the_tempered_distribution_over_the_classes_met_so_far(
+    system, initial, key
+):
     mask = jnp.array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1]], bool)
     spec = dataclasses.replace(system.spec, class_mask=mask, label="soft", temperature=2.0)
     for task, met in ((1, [0, 1]), (2, [0, 1, 2])):
-        rows = replay.sample_replay(system.nets, s.replay, key, jnp.int32(task), 20, spec)
-        logits = system.nets.class_model.apply({"params": s.replay["class"]}, rows.x)
+        rows = replay.sample_replay(system.nets, initial.replay, key, jnp.int32(task), 20, spec)
+        logits = system.nets.class_model.apply({"params": initial.replay["class"]}, rows.x)
         exponentials = np.exp(np.float64(logits)[:, met] / 2)
         expected = np.zeros((20, NUM_CLASSES))
         expected[:, met] = exponentials / exponentials.sum(-1, keepdims=True)
         np.testing.assert_allclose(rows.soft, expected, rtol=1e-4, atol=1e-6)
     hard = dataclasses.replace(spec, label="model")
-    assert not replay.sample_replay(system.nets, s.replay, key, jnp.int32(1), 20, hard).soft.any()
+    assert not replay.sample_replay(
+        system.nets, initial.replay, key, jnp.int32(1), 20, hard
+    ).soft.any()
 
 
-def test_replay_depends_on_the_frozen_parameters_and_not_on_the_live_ones(system, s, key):
-    other = s.replace(params=jax.tree.map(lambda p: p + 1.0, s.params), task=jnp.int32(1))
+def test_replay_depends_on_the_frozen_parameters_and_not_on_the_live_ones(system, initial, key):
+    other = initial.replace(
+        params=jax.tree.map(lambda p: p + 1.0, initial.params), task=jnp.int32(1)
+    )
     batch = make_batch(num_real=2)
     mixed = [
         replay.mix(system.nets, t, key, batch, 6, system.spec)
-        for t in (s.replace(task=jnp.int32(1)), other)
+        for t in (initial.replace(task=jnp.int32(1)), other)
     ]
     assert_equal(*mixed)
 
 
-def test_a_materialised_pool_is_repeatable_and_of_earlier_tasks(system, s, key):
+def test_a_materialised_pool_is_repeatable_and_of_earlier_tasks(system, initial, key):
     pools = [
         replay.materialise(
             system.nets,
-            s.replace(task=jnp.int32(2)),
+            initial.replace(task=jnp.int32(2)),
             key,
             300,
             dataclasses.replace(system.spec, label="drawn"),
@@ -159,11 +150,3 @@ def test_replay_of_a_task_without_classes_has_no_label(key, monkeypatch, label):
     first = replay.sample_replay(nets, frozen, key, jnp.int32(1), 20, spec)
     assert (first.u == -1).all()
     assert not first.soft.any()  # nan would count, too
-
-
-def test_without_classes_nothing_is_drawn(key):
-    d = jnp.zeros(ROWS, jnp.int32)
-    mask = jnp.array([[0, 0], [1, 0]], bool)
-    assert sampling.sample_classes(key, jnp.array([0, 1, 0]), mask).tolist() == [-1, 0, -1]
-    assert (sampling.sample_classes(key, d, jnp.ones((NUM_TASKS, 0), bool)) == -1).all()
-    assert sampling.one_hot(d, 0).shape == (ROWS, 0)

@@ -1,0 +1,35 @@
+"""The learning rates of the phases."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from conftest import small_config
+
+from lgaa_jax.training import optimisers
+
+
+def test_learning_rates_fall_at_the_end_of_each_task_and_start_anew():
+    """Tasks of 10 and 20 steps; over the last 40 % of each they fall in a line."""
+    rate = jax.jit(optimisers.learning_rate(0.5, 0.4, (10, 30)))
+    step = np.arange(30, dtype=np.int32)
+    left = np.where(step < 10, (10 - step) / 10, (30 - step) / 20)
+    expected = 0.5 * np.minimum(left / 0.4, 1)
+    np.testing.assert_allclose([rate(i) for i in step], expected, rtol=1e-6)
+    assert float(rate(np.int32(1000))) == 0.0  # past the last task's end
+    constant = optimisers.learning_rate(0.5, 0.0, (10, 30))
+    assert {float(constant(i)) for i in step} == {0.5}
+
+
+def test_an_optimiser_of_two_updates_a_step_takes_the_rate_of_the_step():
+    """By Adam's rule the first updates under a constant gradient are as large as the rate."""
+    config = small_config(**{"loss.n_critic": 2, "learning_rate_decay": 0.5})
+    rates = optimisers.learning_rates(config, (4,))
+    tx = optimisers.optimisers(config, rates)
+    for phase, updates, peak in (("critic", 2, 2e-4), ("inference", 1, 1e-3)):
+        state, taken = tx[phase].init(jnp.zeros(())), []
+        for _ in range(4 * updates):
+            update, state = tx[phase].update(jnp.ones(()), state)
+            taken.append(-float(update))
+        expected = peak * np.array([1.0, 1.0, 1.0, 0.5])
+        np.testing.assert_allclose(taken, np.repeat(expected, updates), rtol=1e-4)
+        np.testing.assert_allclose([rates[phase](i) for i in range(4)], expected, rtol=1e-6)
