@@ -129,4 +129,9 @@ def test_no_line_of_prose_is_longer_than_a_reader_takes_in(document):
 
 def test_every_config_is_in_the_table_of_configs():
     configs = {path.name for path in (ROOT / "configs").glob("*.py")} - {"default.py"}
-    assert configs <= set(code_spans("README.md"))
+    assert configs <= set(code_spans("docs/reference.md"))
+
+
+def test_the_readme_links_every_document():
+    targets = set(re.findall(r"\]\(([^)#\s]+)", read("README.md")))
+    assert set(DOCUMENTS) - {"README.md"} <= targets
