@@ -1,6 +1,7 @@
-"""Who may import what, read off the source; and what importing the driver must not load."""
+"""Who may import what, read off the source; and that the map in CONTRIBUTING.md agrees with it."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = sorted((ROOT / "lgaa_jax").rglob("*.py"))
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 # A room imports from itself and from those before it; so does what lies beside the rooms, which
 # stands here by its own name. Data and networks know nothing of each other.
 ORDER = ("errors", "files", "data", "networks", "training", "evaluation", "workdir", "run")
@@ -66,6 +68,32 @@ def test_a_room_imports_from_itself_and_the_rooms_before_it(path):
         assert (here, there) not in STRANGERS
         if here not in PROGRAMS:
             assert ORDER.index(there) <= ORDER.index(here), module
+
+
+def test_the_drawing_of_the_rooms_has_the_arrows_of_the_source():
+    (drawing,) = re.findall(r"```mermaid\n(.*?)```", CONTRIBUTING, flags=re.DOTALL)
+    drawn = re.findall(r"^ *([\w.]+) --> ([\w.]+)$", drawing, flags=re.MULTILINE)
+    found = set()
+    for path in [ROOT / "launch.py", *PACKAGE]:
+        top = ROOT if path.parent == ROOT else ROOT / "lgaa_jax"
+        here = path.relative_to(top).parts[0]
+        found |= {(here, module.parts[0]) for module in own(path) if module.parts[0] != here}
+    below = {"errors.py", "files.py"}  # below all rooms, and not drawn
+    assert sorted(drawn) == sorted((a, b) for a, b in found if not {a, b} & below)
+
+
+def test_the_map_names_every_module_once_and_no_other():
+    section = CONTRIBUTING.split("\n## Map\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([\w/]+\.py)` \| \S.* \|$", section, flags=re.MULTILINE)
+    modules = [named(path) for path in PACKAGE if path.name != "__init__.py"]
+    assert sorted(rows) == sorted([*modules, "launch.py", "configs/default.py"])
+
+
+def test_the_map_is_in_the_order_of_the_rooms():
+    rooms = re.findall(r"^\| \*\*`(\w+)`\*\* \|", CONTRIBUTING, flags=re.MULTILINE)
+    assert rooms == [name for name in ORDER if (ROOT / "lgaa_jax" / name).is_dir()]
+    modules = re.findall(r"^\| `(\w+)/\w+\.py` \|", CONTRIBUTING, flags=re.MULTILINE)
+    assert list(dict.fromkeys(modules[1:])) == rooms  # the first is configs/default.py
 
 
 def test_no_module_imports_itself_in_a_circle():
