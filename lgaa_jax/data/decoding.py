@@ -11,6 +11,7 @@ reason, a BrokenImageError.
 import contextlib
 import dataclasses
 import functools
+import logging
 import os
 import textwrap
 import warnings
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 Fit = Callable[[Image.Image], np.ndarray]  # to uint8 [size, size, channels]
 
@@ -46,11 +47,17 @@ TURNS = {
 }
 
 
+# What Pillow logs of a damaged file is the reason that is given for it.
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
+
+
 class BrokenImageError(ValueError):
     """An image that cannot be used, with the reason on one line."""
 
     def __init__(self, error: Exception):
         reason = getattr(error, "strerror", None) or str(error)  # strerror: without the path
+        if isinstance(error, UnidentifiedImageError):
+            reason = "no image that Pillow knows"
         if not reason or not isinstance(error, OSError | ValueError | SyntaxError):
             reason = f"{type(error).__name__} {reason}"
         super().__init__(textwrap.shorten(reason.encode(errors="backslashreplace").decode(), 200))

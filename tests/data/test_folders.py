@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from configs import default
-from lgaa_jax.data import folders, loading
+from lgaa_jax.data import folder_images, loading
 from lgaa_jax.errors import UserError
 from lgaa_jax.run import checks
 
@@ -62,6 +62,7 @@ def test_folders_train_and_test_are_the_splits(tmp_path):
     for name, value in (("train/a/1", 1), ("train/b/2", 2), ("test/b/3", 3), ("valid/c/4", 4)):
         write(tmp_path / "x" / f"{name}.png", value)
     (task,) = load(tmp_path / "x", tmp_path)
+    assert task.class_names == ("a", "b")
     assert task.train.images[:, 0, 0, 0].tolist() == [1, 2]
     assert task.train.labels.tolist() == [0, 1]
     assert (task.test.images[0, 0, 0, 0], task.test.labels.tolist()) == (3, [1])
@@ -98,8 +99,8 @@ def test_some_classes_of_a_folder_and_a_crop_for_each_task(tmp_path):
         ("grey.png", "L", 200, (200, 200, 200)),
         ("deep.png", "I;16", 200 * 257, (200, 200, 200)),
         ("colour.PNG", "RGB", (10, 20, 30), (10, 20, 30)),
-        ("alpha.png", "RGBA", (10, 20, 30, 40), (10, 20, 30)),
-        ("greyalpha.png", "LA", (50, 3), (50, 50, 50)),
+        ("alpha.png", "RGBA", (0, 51, 255, 51), (204, 214, 255)),  # a fifth of it over white
+        ("greyalpha.png", "LA", (50, 0), (255, 255, 255)),
         ("black.png", "1", 1, (255, 255, 255)),
         ("photo.jpeg", "RGB", (10, 200, 30), (10, 200, 30)),
         ("print.jpg", "CMYK", (0, 0, 0, 0), (255, 255, 255)),
@@ -122,7 +123,7 @@ def test_palettes_and_turned_photographs(tmp_path):
     exif[0x0112] = 6
     for part in ("train", "test"):
         (tmp_path / "x" / part).mkdir(parents=True)
-        palette.save(tmp_path / "x" / part / "a.png", transparency=0)
+        palette.save(tmp_path / "x" / part / "a.png", transparency=0)  # of another colour
         photo.save(tmp_path / "x" / part / "b.png", exif=exif)
     (task,) = load(tmp_path / "x", tmp_path, channels=3)
     assert task.train.images[0, 0, 0].tolist() == [40, 50, 60]
@@ -130,8 +131,8 @@ def test_palettes_and_turned_photographs(tmp_path):
 
 
 def test_images_are_decoded_once_until_a_file_or_the_form_changes(tmp_path, monkeypatch):
-    root, decoded, decode = fill(tmp_path / "x", ["a"]), [], folders._decode
-    monkeypatch.setattr(folders, "_decode", lambda *a: decoded.append(1) or decode(*a))
+    root, decoded, decode = fill(tmp_path / "x", ["a"]), [], folder_images.decode
+    monkeypatch.setattr(folder_images, "decode", lambda *a: decoded.append(1) or decode(*a))
 
     def again(**settings):
         loading._load_folder.cache_clear()
@@ -167,7 +168,7 @@ def test_where_nothing_can_be_kept_a_run_goes_on(tmp_path, caplog):
     assert "name another data.cache_dir" in record.getMessage()
 
 
-def test_broken_images_are_named_and_left_out_on_request(tmp_path, monkeypatch, caplog):
+def test_broken_images_are_named_and_left_out_on_request(tmp_path, monkeypatch):
     root = fill(tmp_path / "x", ["a", "b"])
     write(root / "a/photo.jpg", size=(64, 64))
     whole = (root / "a/photo.jpg").read_bytes()
@@ -179,15 +180,16 @@ def test_broken_images_are_named_and_left_out_on_request(tmp_path, monkeypatch, 
         assert part in str(error.value)
     assert "\n" not in str(error.value)
     # What could be decoded was kept.
-    monkeypatch.setattr(folders, "_decode", None)
+    monkeypatch.setattr(folder_images, "decode", None)
     (task,) = load(root, tmp_path, skip_broken=True)
     assert len(task.train.images) + len(task.test.images) == 60
     for label in (0, 1):
         greys = task.train.images[task.train.labels == label][:, 0, 0, 0]
         assert (greys // 10 <= 3).all()
         assert greys.min() >= 10 * label
-    (record,) = caplog.records
-    assert "2 images are left out" in record.getMessage()
+    (note,) = [note for note in task.notes if note.startswith("left out: 2 images")]
+    assert "a/photo.jpg (" in note
+    assert "b/no.png (" in note
 
 
 def test_folders_that_cannot_be_used_are_refused(tmp_path):
@@ -199,9 +201,9 @@ def test_folders_that_cannot_be_used_are_refused(tmp_path):
     write(small / "a/tiny.png", size=(10, 40))
     for folder, settings, message in (
         ("nowhere", {}, "there is no folder .*nowhere; name one that exists"),
-        ("empty", {}, "empty holds no PNG, JPEG or WebP image"),
+        ("empty", {}, r"empty holds no image \(no file at all\)"),
         ("mixed", {}, r"in folders \(a/1.png\) and beside them \(2.png\)"),
-        ("single", {}, "of the 1 images in .*, none is a t.* image; add images"),
+        ("single", {}, "of its 1 image, none is a test image; add images"),
         ("small", {"crop": "16"}, r"1 of 31 .*: a/tiny.png \(10x40 pixels, data.crop asks for 16"),
         ("small", {"crop": "16", "tasks": "folder:{}[3]"}, "its classes are 0 to 0"),
         ("small", {"tasks": "folder:{}[]"}, "cannot read '' in task 'folder:.*; write it like"),

@@ -13,7 +13,7 @@ from PIL import Image
 from configs import default
 from lgaa_jax import prepare
 from lgaa_jax.data import loading, notation, order, tfds_sets
-from lgaa_jax.data.images import fit, to_uint8, to_unit
+from lgaa_jax.data.images import Form, fit, to_uint8, to_unit
 from lgaa_jax.errors import UserError
 
 PREPARED = Path(os.environ.get("LGAA_TEST_DATA", ""))  # a TFDS folder of real sets
@@ -287,11 +287,11 @@ def test_prepare_program(tiny_dir, tmp_path, monkeypatch, capsys):
 )
 def test_real_mnist():
     builder = tfds_sets.find("mnist", str(PREPARED))
-    assert tfds_sets.read(builder, "train")[0] == 60_000
-    count, rows = tfds_sets.read(builder, "test")
+    assert tfds_sets.read(builder, "train", str(PREPARED))[0] == 60_000
+    count, examples = tfds_sets.read(builder, "test", str(PREPARED))
     assert count == 10_000
     notation.check_tasks("mnist[0-4]", str(PREPARED))
-    split = loading._gather(200, itertools.islice(rows, 200), True, 32, 1)
+    split = loading._gather("mnist", 200, itertools.islice(examples, 200), True, Form(32, 1, 0))
     assert (np.bincount(split.labels, minlength=10) > 0).all()
     assert split.images[:, :2].max() == 0
     assert split.images[:, 2:30].max() == 255
@@ -308,8 +308,8 @@ def test_svhn_gives_the_digit_zero_the_label_zero(tmp_path, monkeypatch):
     gfile = types.SimpleNamespace(GFile=open)  # the one thing there that TensorFlow is used for
     tf = types.SimpleNamespace(io=types.SimpleNamespace(gfile=gfile))
     monkeypatch.setattr(sys.modules[type(builder).__module__], "tf", tf)
-    rows = builder._generate_examples("test_", str(path))
-    assert [int(row["label"]) for _, row in rows] == [0, 1, 9, 0]
+    examples = builder._generate_examples("test_", str(path))
+    assert [int(example["label"]) for _, example in examples] == [0, 1, 9, 0]
 
 
 # The order of the data
