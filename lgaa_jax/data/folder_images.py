@@ -54,21 +54,15 @@ def load(source: str, fit: Fit, rules: Mapping, skip_broken: bool, kept_in: Path
     broken |= folder.unreadable | {files[i].entry.name: why for i, why in decoded.broken.items()}
     left_out = _broken(source, broken, len(folder.files) + len(folder.unreadable), skip_broken)
     files = [file for i, file in enumerate(files) if i not in decoded.broken]
+    _check_splits(source, files)
     kept, test_only = without_test_only(files)
-    names = {file.entry.name for file in kept}
-    images = (
-        decoded.images
-        if len(kept) == len(files)
-        else decoded.images[[file.entry.name in names for file in files]]
-    )
+    _check_splits(source, kept)
+    images, trained = decoded.images, {file.label for file in kept}
+    if test_only:  # indexing copies the array
+        images = images[[file.label in trained for file in files]]
     number = {None: -1} | {name: i for i, name in enumerate(folder.class_names)}
     labels = np.array([number[file.label] for file in kept], np.int32)
     first = sum(not file.test for file in kept)
-    if first in (0, len(kept)):
-        raise UserError(
-            f"task {source!r}: what can be read has {counted(first)} for training and "
-            f"{counted(len(kept) - first)} for testing; mend or add some. {left_out[0]}"
-        )
     notes = (*folder.notes, *_facts(decoded.facts), *left_out, *test_only)
     train, test = (images[:first], labels[:first]), (images[first:], labels[first:])
     return Images(train, test, folder.class_names, notes)
@@ -84,6 +78,16 @@ def _decoded(root: Path, files: list[File], fit: Fit, rules: Mapping, kept_in: P
         decoded = decode([root / name for name, _ in entries], fit)
         cache.keep(kept, decoded)
     return decoded
+
+
+def _check_splits(source: str, files: list[File]) -> None:
+    """Raises UserError where the images that can be used leave a split empty."""
+    tests = sum(file.test for file in files)
+    if tests in (0, len(files)):
+        raise UserError(
+            f"task {source!r}: of the images that can be used, {len(files) - tests} are for "
+            f"training and {tests} for testing; mend or add some."
+        )
 
 
 def _broken(source: str, broken: Mapping[str, str], count: int, skip: bool) -> list[str]:

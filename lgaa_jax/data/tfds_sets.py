@@ -146,8 +146,9 @@ def _examples(builder: "tfds.core.DatasetBuilder", split: str, data_dir: str) ->
                     with opened(io.BytesIO(example["image"])) as image:
                         pass  # decoded; nothing more is read of the file
                 except BrokenImageError as error:
-                    reason = f"image {index} of the split {split} cannot be decoded: {error}"
-                    raise damaged_set(name, folder, data_dir, reason) from error
+                    raise ValueError(
+                        f"image {index} of the split {split} cannot be decoded: {error}"
+                    ) from error
                 yield image, example.get("label")
 
 
