@@ -8,7 +8,9 @@ def get_config() -> ml_collections.ConfigDict:
     c = ml_collections.ConfigDict()
 
     # Comma-separated; `mnist[0-4]` or `mnist[0,2,7-9]` takes some classes, `folder:PATH` is a
-    # folder of images (lgaa_jax/data/folders.py). What is named again is a task of its own.
+    # folder of images (lgaa_jax/data/folders.py), `folder:PATH[cat,dog]` takes some of its classes.
+    # A path with commas or brackets in it stands in quotes, `folder:'a,b[c]'`; so does the name of
+    # a class (lgaa_jax/data/quoting.py). What is named again is a task of its own.
     c.tasks = "digits,letters"
     # Tasks that the networks have room for, N; 0: as many as `tasks` names. With room left, a run
     # can be extended: the same config with more tasks at the end goes on where it ended.
@@ -39,6 +41,9 @@ def get_config() -> ml_collections.ConfigDict:
     # Pixels of the middle square that is taken of an image before it is resized: a number, or one
     # for each task, such as "128,250"; empty or 0: the largest square.
     data.crop = ""
+    data.background = (
+        "white"  # white | grey | black: what shows through where images are transparent
+    )
     data.skip_broken = False  # True: images of a folder that cannot be read are left out
     data.cache_dir = ""  # where decoded folders are kept; empty: ~/.cache/lgaa_jax/images
 

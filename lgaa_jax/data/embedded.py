@@ -131,6 +131,8 @@ def _warp(glyph: Image.Image, half: np.ndarray, rng: np.random.Generator) -> np.
     # Pillow asks for the map from output to input: in = inverse (out - centre - shift) + centre.
     inverse = np.linalg.inv(shrink * linear)
     offset = CANVAS / 2 - inverse @ (CANVAS / 2 + shift)
-    coefficients = np.column_stack([inverse, offset]).ravel()
-    warped = glyph.transform(glyph.size, Image.Transform.AFFINE, coefficients, Image.BILINEAR)
+    coefficients = np.column_stack([inverse, offset]).ravel().tolist()
+    warped = glyph.transform(
+        glyph.size, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
+    )
     return np.asarray(warped.reduce(CANVAS // SIDE))

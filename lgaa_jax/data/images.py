@@ -1,6 +1,7 @@
 """What every image goes through, to uint8 [size, size, channels] (config.data):
 
-  channels  grey to RGB repeats the channel; RGB to grey is the Rec. 601 luma; alpha is dropped.
+  channels  grey to RGB repeats the channel; RGB to grey is the Rec. 601 luma.
+  ground    what is transparent shows data.background: white, grey or black.
   square    the middle square of one that is not, or the middle crop x crop pixels (data.crop).
   size      up to 4 pixels too small: zeros around it (28x28 to 32x32 keeps every pixel), the odd
             one below and to the right. Otherwise Pillow's BILINEAR, which widens its triangle on
@@ -24,13 +25,22 @@ Array = TypeVar("Array", np.ndarray, jax.Array)
 MAX_PADDING = 4  # pixels that an image may lack in height and width to be padded, not resized
 
 
-def fit(image: Image.Image, size: int, channels: int, crop: int = 0) -> np.ndarray:
+BACKGROUNDS = {"white": (255, 255, 255), "grey": (128, 128, 128), "black": (0, 0, 0)}
+
+
+def fit(
+    image: Image.Image, size: int, channels: int, crop: int = 0, background: str = "white"
+) -> np.ndarray:
     """Brings a Pillow image to uint8 [size, size, channels], by the rules above.
 
     crop: 0 takes the largest square. Raises UserError where the image is smaller.
+    background: a key of `BACKGROUNDS`.
     """
     if crop > min(image.size):
         raise UserError(f"{image.width}x{image.height} pixels, data.crop asks for {crop}")
+    if image.has_transparency_data:
+        ground = Image.new("RGBA", image.size, BACKGROUNDS[background])
+        image = Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
     mode = "L" if channels == 1 else "RGB"
     image = image if image.mode == mode else image.convert(mode)
     side = crop or min(image.size)
@@ -41,7 +51,7 @@ def fit(image: Image.Image, size: int, channels: int, crop: int = 0) -> np.ndarr
         before = (size - side) // 2
         image = image.crop((-before, -before, size - before, size - before))  # zeros outside
     elif side != size:
-        image = image.resize((size, size), Image.BILINEAR)
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(size, size, channels)
 
 
@@ -52,10 +62,11 @@ class Form:
     size: int
     channels: int
     crop: int
+    background: str = "white"
 
     def fit(self, image: Image.Image) -> np.ndarray:
         """Brings a Pillow image to this form."""
-        return fit(image, self.size, self.channels, self.crop)
+        return fit(image, self.size, self.channels, self.crop, self.background)
 
 
 def to_unit(images: Array) -> Array:

@@ -2,21 +2,24 @@
 
 import dataclasses
 import functools
+import os
 import re
 import zlib
 from collections.abc import Iterable
-from pathlib import Path
+from typing import NamedTuple
 
 import ml_collections
 import numpy as np
 from PIL import Image
 
-from lgaa_jax.data import folders, tfds_sets
-from lgaa_jax.data.images import Form
+from lgaa_jax.data import folder_images, folders, tfds_sets
+from lgaa_jax.data.images import BACKGROUNDS, Form
 from lgaa_jax.data.notation import TaskSpec, check_tasks
 from lgaa_jax.data.sources import lookup
-from lgaa_jax.errors import UserError
-from lgaa_jax.files import user_cache
+from lgaa_jax.data.task_notes import task_notes
+from lgaa_jax.data.tfds_sets import Example
+from lgaa_jax.errors import UserError, require
+from lgaa_jax.files import expand, user_cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +30,9 @@ class Split:
     labels: np.ndarray  # int32 [n], what training may know; -1 where there is none
     truth: np.ndarray  # int32 [n], the source's own labels, read by evaluation alone
 
-    def take(self, rows: np.ndarray) -> "Split":
-        """The examples at `rows`, an index or a mask."""
-        return Split(self.images[rows], self.labels[rows], self.truth[rows])
+    def take(self, chosen: np.ndarray) -> "Split":
+        """The examples that are chosen, by indices or a mask."""
+        return Split(self.images[chosen], self.labels[chosen], self.truth[chosen])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,26 +45,38 @@ class Task:
     classes: tuple[int, ...]  # labels that occur; () if unlabelled
     num_classes: int  # of the whole source, also when the task takes a few; 0 if unlabelled
     base: str  # name of the first task with the same images
+    class_names: tuple[str, ...] = ()  # of each label, 0 to num_classes - 1; () if unlabelled
+    notes: tuple[str, ...] = ()  # sentences on how the source is taken, and what is left out
+
+
+class _Loaded(NamedTuple):
+    """A whole source."""
+
+    train: Split
+    test: Split
+    class_names: tuple[str, ...]  # () if unlabelled
+    notes: tuple[str, ...]
 
 
 def load(config: ml_collections.ConfigDict) -> tuple[Task, ...]:
     """Loads every task of `config.tasks` into memory. Raises UserError."""
-    size, channels = config.data.size, config.data.channels
-    if not (isinstance(size, int) and size > 0):
-        raise UserError(f"data.size={size!r} cannot be used; it must be a number of pixels.")
-    if channels not in (1, 3):
-        raise UserError(f"data.channels={channels!r} cannot be used; it must be 1 or 3.")
-    share, settings = _label_share(config.labels), config.data
+    settings = config.data
+    size, channels, background = settings.size, settings.channels, settings.background
+    require(isinstance(size, int) and size > 0, "data.size", size, "a number of pixels")
+    require(channels in (1, 3), "data.channels", channels, "1 or 3")
+    require(
+        background in tuple(BACKGROUNDS), "data.background", background, " or ".join(BACKGROUNDS)
+    )
+    share = _label_share(config.labels)
     specs = check_tasks(config.tasks, settings.data_dir)
     tasks = []
     for spec, crop in zip(specs, crops(settings.crop, len(specs)), strict=True):
-        form = Form(size, channels, crop)
+        form = Form(size, channels, crop, background)
         if folders.is_folder(spec.source):
-            splits = _load_folder(spec.source, form, settings.skip_broken, settings.cache_dir)
+            loaded = _load_folder(spec.source, form, settings.skip_broken, settings.cache_dir)
         else:
-            splits = _load_source(spec.source, settings.data_dir, form)
-        num_classes = lookup(spec.source, settings.data_dir).num_classes
-        tasks.append(_task(spec, splits, num_classes, share, config.seed))
+            loaded = _load_source(spec.source, settings.data_dir, form)
+        tasks.append(_task(spec, loaded, share, config.seed))
     return tuple(tasks)
 
 
@@ -88,35 +103,47 @@ def _label_share(text: str) -> float:
 
 
 @functools.lru_cache(maxsize=4)
-def _load_folder(source: str, form: Form, skip_broken: bool, cache_dir: str) -> tuple[Split, ...]:
-    """Returns (train, test) of a whole folder."""
-    cache = Path(cache_dir) if cache_dir else user_cache("images")
-    splits = folders.load(source, form.fit, dataclasses.asdict(form), skip_broken, cache)
-    return tuple(_shared(*split) for split in splits)
+def _load_folder(source: str, form: Form, skip_broken: bool, cache_dir: str) -> _Loaded:
+    """A whole folder."""
+    kept_in = expand(cache_dir) if cache_dir else user_cache("images")
+    rules = dataclasses.asdict(form)
+    images = folder_images.load(source, form.fit, rules, skip_broken, kept_in)
+    train, test = _shared(*images.train), _shared(*images.test)
+    return _Loaded(train, test, images.class_names, images.notes)
 
 
 @functools.lru_cache(maxsize=4)  # tasks that share a source decode it once
-def _load_source(name: str, data_dir: str, form: Form) -> tuple[Split, ...]:
-    """Returns (train, test) of a whole source."""
+def _load_source(name: str, data_dir: str, form: Form) -> _Loaded:
+    """A whole set that is no folder."""
     source = lookup(name, data_dir)
+    splits: list[tuple[int, Iterable[Example]]]
     if source.read:
         splits = [(len(i), zip(map(Image.fromarray, i), u, strict=True)) for i, u in source.read()]
+        names = source.class_names
     else:
-        builder = tfds_sets.find(name, data_dir)
-        splits = [tfds_sets.read(builder, split) for split in ("train", "test")]
-    try:
-        return tuple(_gather(*split, source.num_classes > 0, form) for split in splits)
-    except UserError as error:
-        raise UserError(f"task {name!r} has an image of {error}; lower data.crop.") from None
+        builder = tfds_sets.prepared(name, data_dir)
+        splits = [tfds_sets.read(builder, split, data_dir) for split in tfds_sets.SPLITS]
+        names = tfds_sets.class_names(builder, data_dir)
+    train, test = (_gather(name, *split, source.num_classes > 0, form) for split in splits)
+    # Sets that say nothing of their classes number them.
+    names = (
+        names if len(names) == source.num_classes else tuple(map(str, range(source.num_classes)))
+    )
+    return _Loaded(train, test, names, ())
 
 
-def _gather(n: int, rows: Iterable[tuple], labelled: bool, form: Form) -> Split:
-    """Makes a Split of `n` rows (Pillow image, label)."""
-    images = np.empty((n, form.size, form.size, form.channels), np.uint8)
-    labels = np.full(n, -1, np.int32)
-    for i, (image, label) in enumerate(rows):
-        images[i] = form.fit(image)
-        labels[i] = label if labelled else -1
+def _gather(
+    name: str, count: int, examples: Iterable[Example], labelled: bool, form: Form
+) -> Split:
+    """Makes a Split of `count` examples of the set `name`."""
+    images = np.empty((count, form.size, form.size, form.channels), np.uint8)
+    labels = np.full(count, -1, np.int32)
+    for i, (image, label) in enumerate(examples):
+        try:
+            images[i] = form.fit(image)
+        except UserError as error:
+            raise UserError(f"task {name!r} has an image of {error}; lower data.crop.") from None
+        labels[i] = label if labelled and label is not None else -1
     return _shared(images, labels)
 
 
@@ -126,11 +153,10 @@ def _shared(images: np.ndarray, labels: np.ndarray) -> Split:
     return Split(images, labels, truth=labels)
 
 
-def _task(
-    spec: TaskSpec, splits: tuple[Split, ...], num_classes: int, share: float, seed: int
-) -> Task:
+def _task(spec: TaskSpec, loaded: _Loaded, share: float, seed: int) -> Task:
     """Takes the spec's classes out of its source and hides the labels that are not to be used."""
-    train, test = (_take(split, spec) for split in splits)
+    train, test = _take(loaded, spec)
+    notes = (*loaded.notes, *task_notes(train.images, train.truth, test.truth, loaded.class_names))
     if not share:
         train, test = (
             dataclasses.replace(split, labels=np.full_like(split.labels, -1))
@@ -138,28 +164,31 @@ def _task(
         )
     elif share < 1:
         # A checksum, because Python's hash of a string differs between processes.
-        rng = np.random.default_rng((seed, zlib.crc32(spec.base.encode())))
+        rng = np.random.default_rng((seed, zlib.crc32(os.fsencode(spec.base))))
         train = dataclasses.replace(train, labels=_keep_share(train.labels, share, rng))
     classes = tuple(int(c) for c in np.unique(train.labels) if c >= 0)
-    return Task(spec.name, train, test, classes, num_classes if classes else 0, spec.base)
+    names = loaded.class_names if classes else ()
+    return Task(spec.name, train, test, classes, len(names), spec.base, names, notes)
 
 
-def _take(split: Split, spec: TaskSpec) -> Split:
-    """Returns the examples of the spec's classes, in their order."""
-    if spec.classes is not None:
-        absent = sorted(set(spec.classes) - set(split.labels.tolist()))
-        if absent:
-            raise UserError(
-                f"task {spec.name!r} has no example of class {absent[0]}; leave it out."
-            )
-        split = split.take(np.isin(split.labels, spec.classes))
-    return split
+def _take(loaded: _Loaded, spec: TaskSpec) -> tuple[Split, Split]:
+    """Returns the training and test examples of the spec's classes, in their order."""
+    train, test = loaded.train, loaded.test
+    if spec.classes is None:
+        return train, test
+    absent = sorted(set(spec.classes) - set(train.labels.tolist()))
+    if absent:
+        raise UserError(f"task {spec.name!r} has no example of class {absent[0]}; leave it out.")
+    train, test = (split.take(np.isin(split.labels, spec.classes)) for split in (train, test))
+    if not len(test.labels):
+        raise UserError(f"task {spec.name!r} has no test image; name another class as well.")
+    return train, test
 
 
 def _keep_share(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
     """Replaces all but a share of each class's labels, and at least one of each, by -1."""
     kept = np.full_like(labels, -1)
     for c in np.unique(labels[labels >= 0]):
-        rows = rng.permutation(np.flatnonzero(labels == c))
-        kept[rows[: max(1, round(share * len(rows)))]] = c
+        indices = rng.permutation(np.flatnonzero(labels == c))
+        kept[indices[: max(1, round(share * len(indices)))]] = c
     return kept

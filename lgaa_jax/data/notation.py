@@ -1,11 +1,20 @@
-"""The text of `config.tasks`, which picks tasks from the sources."""
+"""The text of `config.tasks`, which picks tasks from the sources.
+
+`mnist[0,2,7-9]` takes the classes with these labels. In the brackets of a folder the name of a
+class means that class, and two names with a dash between them mean all classes from one to the
+other; any other number or range means labels. So where classes are called 1 to 12, [1] is the class
+called 1, whose label is 0. Quotes: quoting.py.
+"""
 
 import dataclasses
 import re
+from collections.abc import Sequence
 
 from lgaa_jax.data import folders, tfds_sets
+from lgaa_jax.data.listing import printable
+from lgaa_jax.data.quoting import QUOTED, quoted, unquoted
 from lgaa_jax.data.sources import lookup
-from lgaa_jax.errors import UserError
+from lgaa_jax.errors import UserError, require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,9 +27,29 @@ class TaskSpec:
     base: str  # name of the first task with these images
 
 
+ITEM = rf"\s*(?:{QUOTED}\s*(?=[,\]])|[^,\[\]]*)"  # in brackets
+
+
+SOURCE = rf"\s*(?:{folders.PREFIX}\s*{QUOTED}\s*(?=[,\[]|$)|[^,\[\]]*)"
+
+
+TASK = re.compile(rf"({SOURCE})(\[{ITEM}(?:,{ITEM})*\])?\s*(?=,|$)")
+
+
+REST = re.compile(r"(?:[^\[,]|\[[^\]]*\]?)*")
+
+
 def split_tasks(text: str) -> list[str]:
-    """The elements of `config.tasks`, as they are written."""
-    return [part.strip() for part in re.split(r",(?![^\[]*\])", text)]
+    """The elements of `config.tasks`, as they are written. Raises UserError unless it is text."""
+    require(isinstance(text, str), "tasks", text, "text such as 'digits,letters'")
+    parts, start = [], 0
+    while start <= len(text):
+        # What is no task ends at the next comma that is in no brackets, to be refused as a whole.
+        match = TASK.match(text, start) or REST.match(text, start)
+        end = match.end() if match else len(text)
+        parts.append(text[start:end].strip())
+        start = end + 1
+    return parts
 
 
 def parse_tasks(text: str, data_dir: str = "") -> tuple[TaskSpec, ...]:
@@ -42,38 +71,91 @@ def parse_tasks(text: str, data_dir: str = "") -> tuple[TaskSpec, ...]:
 
 
 def _parse_task(text: str, data_dir: str) -> TaskSpec:
-    match = re.fullmatch(r"([^\[\]]+)(\[[^\[\]]*\])?", text)
+    match = TASK.fullmatch(text)
     if not match:
         raise UserError(
-            f"cannot read the brackets of task {text!r}; write it like 'mnist[0,2,7-9]'."
+            f"cannot read the brackets of task {text!r}; write it like 'mnist[0,2,7-9]', and a "
+            "path that has brackets or commas in quotes, like folder:'a[b],c'."
         )
-    source, bracket = match[1].strip(), re.sub(r"\s", "", match[2] or "")
-    limit = lookup(source, data_dir).num_classes
-    if not bracket:
-        return TaskSpec(source, source, None, base=source)
-    if not limit:
+    name, bracket = _source_name(match[1].strip()), match[2]
+    source = lookup(name, data_dir)
+    if bracket is None:
+        return TaskSpec(name, name, None, base=name)
+    if not source.num_classes:
         raise UserError(
-            f"task {text!r} asks for classes, but {source} is unlabelled; drop {bracket}."
+            f"task {text!r} asks for classes, but {name} is unlabelled; drop {bracket}."
         )
-    classes = [c for item in bracket[1:-1].split(",") for c in _parse_classes(item, text, limit)]
+    items = [_plain(item) for item in re.findall(rf"[\[,]({ITEM})", bracket)]
+    names = source.class_names if folders.is_folder(name) else ()
+    classes = [c for item in items for c in _classes(item, text, names, source.num_classes)]
     repeated = sorted({c for c in classes if classes.count(c) > 1})
     if repeated:
         raise UserError(f"task {text!r} has class {repeated[0]} more than once; name it once.")
-    name = source + bracket
-    return TaskSpec(name, source, tuple(sorted(classes)), base=name)
+    name, source_name = f"{name}[{','.join(map(quoted, items))}]", name
+    return TaskSpec(name, source_name, tuple(sorted(classes)), base=name)
 
 
-def _parse_classes(item: str, text: str, limit: int) -> range:
-    """Reads `3` or `7-9`; `limit` is the source's number of classes."""
+def _source_name(text: str) -> str:
+    """A source in the one way to write it: a path in quotes only where it needs them."""
+    if not folders.is_folder(text):
+        return text
+    path = text.removeprefix(folders.PREFIX).strip()
+    if path.startswith(("'", '"')) and not re.fullmatch(QUOTED, path):
+        raise UserError(
+            f"cannot read the quotes of task {text!r}; close them after the path, and double a "
+            "quote within it."
+        )
+    if not unquoted(path):
+        raise UserError(f"task {text!r} names no folder; write it like 'folder:PATH'.")
+    return folders.PREFIX + quoted(unquoted(path))
+
+
+def _plain(item: str) -> str:
+    """What stands in brackets between two commas: without its quotes, a range without spaces."""
+    item = unquoted(item.strip())
+    return re.sub(r"\s", "", item) if re.fullmatch(r"[0-9\s-]+", item) else item
+
+
+def _classes(item: str, text: str, names: Sequence[str], count: int) -> range:
+    """The labels that `cat`, `cat-dog`, `3` or `7-9` means; `count` is the number of classes."""
+    ends = _named(printable(item), names)
+    if ends is None:
+        ends = _numbered(item, text, names)
+    first, last = ends
+    if last < first:
+        low, _, high = item.partition("-")
+        raise UserError(f"the range {item!r} in task {text!r} descends; write '{high}-{low}'.")
+    if last >= count:
+        raise UserError(f"task {text!r} asks for class {last}; its classes are 0 to {count - 1}.")
+    return range(first, last + 1)
+
+
+def _named(item: str, names: Sequence[str]) -> tuple[int, int] | None:
+    """The first and last label of the name of a class, or of two with a dash between them."""
+    labels = {name: label for label, name in enumerate(names)}
+    if item in labels:
+        return labels[item], labels[item]
+    for dash in re.finditer("-", item):
+        first, last = item[: dash.start()], item[dash.end() :]
+        if first in labels and last in labels:
+            return labels[first], labels[last]
+    return None
+
+
+def _numbered(item: str, text: str, names: Sequence[str]) -> tuple[int, int]:
+    """The first and last label of a number or a range."""
     match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", item)
     if not match:
-        raise UserError(f"cannot read {item!r} in task {text!r}; write it like 'mnist[0,2,7-9]'.")
-    first, last = int(match[1]), int(match[2] or match[1])
-    if last < first:
-        raise UserError(f"the range {item!r} in task {text!r} descends; write '{last}-{first}'.")
-    if last >= limit:
-        raise UserError(f"task {text!r} asks for class {last}; its classes are 0 to {limit - 1}.")
-    return range(first, last + 1)
+        or_names = f" or with names of its classes, such as {quoted(names[0])}" if names else ""
+        raise UserError(
+            f"cannot read {item!r} in task {text!r}; write it like 'mnist[0,2,7-9]'{or_names}."
+        )
+    if match[1] in names or match[2] in names:
+        raise UserError(
+            f"the range {item!r} in task {text!r} has one end that is the name of a class and one "
+            "that is none; name two classes."
+        )
+    return int(match[1]), int(match[2] or match[1])
 
 
 def check_tasks(tasks: str, data_dir: str) -> tuple[TaskSpec, ...]:
@@ -81,5 +163,5 @@ def check_tasks(tasks: str, data_dir: str) -> tuple[TaskSpec, ...]:
     specs = parse_tasks(tasks, data_dir)
     for name in dict.fromkeys(spec.source for spec in specs):
         if not folders.is_folder(name) and lookup(name, data_dir).read is None:
-            tfds_sets.check(tfds_sets.find(name, data_dir), data_dir)
+            tfds_sets.prepared(name, data_dir)
     return specs

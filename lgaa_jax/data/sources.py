@@ -20,11 +20,13 @@ class Source:
     num_classes: int  # 0: unlabelled
     # Returns (train, test); None: a TFDS set or a folder.
     read: Callable[[], tuple[embedded.Arrays, embedded.Arrays]] | None = None
+    # In the order of their labels; (): their numbers, or what TFDS calls them.
+    class_names: tuple[str, ...] = ()
 
 
 SOURCES = {
     "digits": Source(10, embedded.digits),
-    "letters": Source(10, embedded.letters),
+    "letters": Source(10, embedded.letters, tuple(embedded.LETTERS)),
     "mnist": Source(10),
     "fashion_mnist": Source(10),
     "svhn_cropped": Source(10),
@@ -39,10 +41,12 @@ def lookup(name: str, data_dir: str) -> Source:
     if name in SOURCES:
         return SOURCES[name]
     if folders.is_folder(name):
-        return Source(len(folders.classes(name)))
+        names = folders.scan(name).class_names
+        return Source(len(names), class_names=names)
     builder = tfds_sets.find(name, data_dir)
     if builder is not None and tfds_sets.is_prepared(builder):
-        return Source(tfds_sets.num_classes(builder))
+        names = tfds_sets.class_names(builder, data_dir)
+        return Source(len(names), class_names=names)
     close = difflib.get_close_matches(name.lower(), SOURCES, n=1)
     end = f"; did you mean {close[0]!r}?" if close else "."
     raise UserError(

@@ -13,7 +13,9 @@ from PIL import Image
 from configs import default
 from lgaa_jax import prepare
 from lgaa_jax.data import loading, notation, order, tfds_sets
-from lgaa_jax.data.images import fit, to_uint8, to_unit
+from lgaa_jax.data.decoding import BrokenImageError
+from lgaa_jax.data.images import Form, fit, to_uint8, to_unit
+from lgaa_jax.data.task_notes import task_notes
 from lgaa_jax.errors import UserError
 
 PREPARED = Path(os.environ.get("LGAA_TEST_DATA", ""))  # a TFDS folder of real sets
@@ -271,6 +273,110 @@ def test_sets_that_cannot_be_read_are_refused(tiny_dir, tmp_path, old, new, mess
         notation.check_tasks("tiny", folder)
 
 
+SHARD = "tiny-test.array_record-00000-of-00001"
+
+
+def _rewrite(tiny_dir, folder, name, change):
+    """Copies the set with one file changed, or left out where `change` returns None."""
+    source, target = tiny_dir / "tiny" / "1.0.0", folder / "tiny" / "1.0.0"
+    target.mkdir(parents=True)
+    for path in source.iterdir():
+        content = change(path.read_bytes()) if path.name == name else path.read_bytes()
+        if content is not None:
+            (target / path.name).write_bytes(content)
+    return str(folder)
+
+
+def _flipped(content):
+    """The file with a part of its records overwritten."""
+    start = content.index(b"\x89PNG")
+    return (
+        content[:start]
+        + bytes(b ^ 0x55 for b in content[start : start + 40])
+        + content[start + 40 :]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        (SHARD, lambda content: None, f"{SHARD} is missing"),
+        (SHARD, lambda content: b"", f"{SHARD} is empty"),
+        (SHARD, lambda content: content[:500], f"{SHARD} is damaged: "),
+        (SHARD, lambda content: content[: len(content) // 2], f"{SHARD} is damaged: "),
+        (SHARD, _flipped, f"{SHARD} is damaged: "),
+        ("dataset_info.json", lambda content: content[:200], "dataset_info.json is damaged: "),
+        ("dataset_info.json", lambda content: b"", "dataset_info.json is damaged: "),
+        ("dataset_info.json", lambda content: b"\xff\xfe", "dataset_info.json is damaged: "),
+        ("dataset_info.json", lambda content: b"[]", r"cannot be read \("),
+        ("dataset_info.json", lambda content: content.replace(b'"4"', b'"5"'), "in place of 5"),
+        ("features.json", lambda content: content[:100], "features.json is damaged: "),
+        ("features.json", lambda content: b"{}", r"cannot be read \("),
+        ("features.json", lambda content: None, "has no features.json"),
+    ],
+)
+def test_a_damaged_set_is_reported_with_the_file_and_the_command(
+    tiny_dir, tmp_path, name, change, message
+):
+    folder = _rewrite(tiny_dir, tmp_path, name, change)
+    with pytest.raises(UserError, match=message) as error:
+        loading.load(_config("tiny", data_dir=folder))
+    assert "\n" not in str(error.value)
+    assert str(tmp_path / "tiny") in str(error.value)
+    assert str(error.value).endswith(tfds_sets.command("tiny", folder))
+
+
+def test_an_image_of_a_set_that_cannot_be_decoded_is_reported(tiny_dir, monkeypatch):
+    def refuse(file):
+        raise BrokenImageError(TypeError("odd"))
+
+    monkeypatch.setattr(tfds_sets, "opened", refuse)
+    with pytest.raises(UserError, match="image 0 of the split train cannot be decoded: TypeError"):
+        loading.load(_config("tiny", size=18, data_dir=tiny_dir))
+
+
+def test_preparing_that_fails_ends_in_one_sentence(tmp_path, monkeypatch, capsys):
+    import tensorflow_datasets as tfds
+
+    def fail(self):
+        raise OSError("no\nnetwork")
+
+    monkeypatch.setattr(tfds_sets.importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", fail)
+    assert prepare.main(["mnist", f"--data_dir={tmp_path}"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: data set 'mnist' could not be prepared in ")
+    assert "(no network); mend that" in error
+
+
+def test_tasks_know_the_names_of_their_classes(tiny_dir):
+    digits, letters = loading.load(_config("digits,letters[0,2]"))
+    assert digits.class_names == tuple("0123456789")
+    assert letters.class_names == tuple("ABCDEFGHIJ")
+    (tiny,) = loading.load(_config("tiny", data_dir=tiny_dir))
+    assert tiny.class_names == ("0", "1", "2", "3")
+    assert digits.notes == letters.notes == tiny.notes == ()
+    (unlabelled,) = loading.load(_config("digits", labels="none"))
+    assert unlabelled.class_names == ()
+
+
+def test_a_class_of_a_set_without_test_images_is_named():
+    images = np.arange(6, dtype=np.uint8)[:, None, None, None]
+    assert task_notes(images, np.array([0, 0, 1, 1, 3, 3]), np.array([0, 0, 3]), "abcd") == [
+        "no test image of class b"
+    ]
+    assert task_notes(images, np.array([0, 0, 1, 1, 3, 3]), np.array([-1]), "abcd") == [
+        "no test image of the classes a, b, d"
+    ]
+    assert task_notes(images, np.full(6, -1), np.full(2, -1), ()) == []
+    assert task_notes(images // 2, np.array([0, 0, 1, 1, 2, 3]), np.arange(4), "abcd") == [
+        "all training images are identical in the classes a, b"
+    ]
+    assert task_notes(images * 0, np.full(6, -1), np.full(2, -1), ()) == [
+        "all 6 training images are identical"
+    ]
+
+
 def test_prepare_program(tiny_dir, tmp_path, monkeypatch, capsys):
     assert prepare.main(["tiny", f"--data_dir={tiny_dir}"]) == 0
     assert "tiny: prepared in" in capsys.readouterr().out
@@ -287,11 +393,11 @@ def test_prepare_program(tiny_dir, tmp_path, monkeypatch, capsys):
 )
 def test_real_mnist():
     builder = tfds_sets.find("mnist", str(PREPARED))
-    assert tfds_sets.read(builder, "train")[0] == 60_000
-    count, rows = tfds_sets.read(builder, "test")
+    assert tfds_sets.read(builder, "train", str(PREPARED))[0] == 60_000
+    count, examples = tfds_sets.read(builder, "test", str(PREPARED))
     assert count == 10_000
     notation.check_tasks("mnist[0-4]", str(PREPARED))
-    split = loading._gather(200, itertools.islice(rows, 200), True, 32, 1)
+    split = loading._gather("mnist", 200, itertools.islice(examples, 200), True, Form(32, 1, 0))
     assert (np.bincount(split.labels, minlength=10) > 0).all()
     assert split.images[:, :2].max() == 0
     assert split.images[:, 2:30].max() == 255
@@ -308,8 +414,8 @@ def test_svhn_gives_the_digit_zero_the_label_zero(tmp_path, monkeypatch):
     gfile = types.SimpleNamespace(GFile=open)  # the one thing there that TensorFlow is used for
     tf = types.SimpleNamespace(io=types.SimpleNamespace(gfile=gfile))
     monkeypatch.setattr(sys.modules[type(builder).__module__], "tf", tf)
-    rows = builder._generate_examples("test_", str(path))
-    assert [int(row["label"]) for _, row in rows] == [0, 1, 9, 0]
+    examples = builder._generate_examples("test_", str(path))
+    assert [int(example["label"]) for _, example in examples] == [0, 1, 9, 0]
 
 
 # The order of the data

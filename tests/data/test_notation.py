@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from lgaa_jax.data import notation, tfds_sets
+from lgaa_jax.data.quoting import quoted, unquoted
 from lgaa_jax.errors import UserError
 
 COMMAND = r"pip install 'lgaa-jax\[prepare\]' && python -m lgaa_jax.prepare "
@@ -74,3 +75,120 @@ def test_an_unprepared_set_is_reported_with_the_command_that_prepares_it(name, t
         notation.check_tasks(f"digits,{name}", str(tmp_path / "with space"))
     assert "--data_dir='" in tfds_sets.command(name, str(tmp_path / "with space"))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("tasks", [None, 3, ["digits"]])
+def test_tasks_that_are_no_text_are_refused(tasks):
+    for read in (notation.split_tasks, notation.parse_tasks):
+        with pytest.raises(UserError, match=r"tasks=.* cannot be used; it must be text such as"):
+            read(tasks)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("a,b[0,1],c", ["a", "b[0,1]", "c"]),
+        (" a , b [ 0 , 1 ] ", ["a", "b [ 0 , 1 ]"]),
+        ("folder:'a,b[c]',d", ["folder:'a,b[c]'", "d"]),
+        ('folder:"a,b"[0,1],d', ['folder:"a,b"[0,1]', "d"]),
+        ("folder:'it''s, so'[x],d", ["folder:'it''s, so'[x]", "d"]),
+        ("folder:it's,folder:b's", ["folder:it's", "folder:b's"]),
+        ("folder:x['a,b','c]'],d", ["folder:x['a,b','c]']", "d"]),
+        ("folder:x[it's,b's],d", ["folder:x[it's,b's]", "d"]),
+        ("folder:C:\\a b,d", ["folder:C:\\a b", "d"]),
+        ("a[0,b", ["a[0,b"]),
+        ("a,", ["a", ""]),
+        ("", [""]),
+    ],
+)
+def test_commas_in_quotes_and_brackets_part_no_tasks(text, parts):
+    assert notation.split_tasks(text) == parts
+
+
+@pytest.mark.parametrize(
+    "text", ["a b", "a,b", "a]b", "'a'", '"a', "it's", "it's, so", """'"',[""", " a ", "été"]
+)
+def test_quoted_text_is_read_as_it_was(text):
+    assert unquoted(quoted(text)) == text
+    (part, rest) = notation.split_tasks(f"folder:{quoted(text)},rest")
+    assert unquoted(part.removeprefix("folder:")) == text
+    assert rest == "rest"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Makes a folder of classes, four images each, and returns it as a source."""
+
+    def make(*names):
+        root = tmp_path_factory.mktemp("folder")
+        for name in names:
+            (root / name).mkdir()
+            for i in range(4):
+                (root / name / f"{i}.png").touch()
+        return f"folder:{root}"
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("names", "brackets", "labels"),
+    [
+        ("cat dog emu", "[cat]", (0,)),
+        ("cat dog emu", "[ emu , cat ]", (0, 2)),
+        ("cat dog emu", "[dog-emu]", (1, 2)),
+        ("cat dog emu", "[1-2]", (1, 2)),
+        ("cat dog emu", "[cat,2]", (0, 2)),
+        ("0 1 2 3 4 5 6 7 8 9 10 11", "[2]", (2,)),
+        ("0 1 2 3 4 5 6 7 8 9 10 11", "[9-11]", (9, 10, 11)),
+        ("1 2 3", "[1]", (0,)),  # the name of a class comes before its label
+        ("1 2 3", "[2-3]", (1, 2)),
+        ("00 01 02", "[2]", (2,)),
+        ("0-4 5-9 a", "[0-4]", (0,)),
+        ("t-shirt x-y z", "[t-shirt-x-y]", (0, 1)),
+    ],
+)
+def test_brackets_of_a_folder_hold_names_or_labels(folder, names, brackets, labels):
+    (spec,) = notation.parse_tasks(folder(*names.split()) + brackets)
+    assert spec.classes == labels
+    assert spec.name == spec.source + brackets.replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("brackets", "message"),
+    [
+        ("[4]", "cannot read|asks for class 4; its classes are 0 to 2"),
+        ("[dgo]", "cannot read 'dgo' in task .* or with names of its classes, such as 2"),
+        ("[0-2]", "the range '0-2' .* one end that is the name of a class"),
+        ("[6-2]", "the range '6-2' in task .* descends; write '2-6'"),
+        ("[cat,dog,2,dog]", "cannot read 'cat'"),
+        ("[2,0]", "has class 0 more than once"),
+    ],
+)
+def test_brackets_that_mean_no_class_are_refused(folder, brackets, message):
+    with pytest.raises(UserError, match=message):
+        notation.parse_tasks(folder("2", "4.5", "6") + brackets)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("folder:'a,b", 'cannot read the quotes of task "folder:\'a"'),
+        ("folder:'a'b", "cannot read the quotes of task"),
+        ("folder:", "task 'folder:' names no folder"),
+        ("folder:''", "names no folder"),
+        ("folder:a[b]c", "cannot read the brackets of task .* in quotes, like folder:"),
+        ("folder:/nowhere/\0", "cannot be read|there is no folder"),
+        ("folder:/dev/null", "there is no folder /dev/null"),
+    ],
+)
+def test_a_folder_that_cannot_be_read_is_refused(text, message):
+    with pytest.raises(UserError, match=message):
+        notation.parse_tasks(text)
+
+
+def test_one_folder_is_one_source_however_its_path_is_quoted(folder):
+    source = folder("a", "b")
+    path = source.removeprefix("folder:")
+    specs = notation.parse_tasks(f"{source},folder:'{path}',folder:\"{path}\"['a']")
+    assert [spec.source for spec in specs] == [source] * 3
+    assert [spec.name for spec in specs] == [source, f"{source}#2", f"{source}[a]"]

@@ -1,0 +1,164 @@
+"""Pillow: opening image files, and what is read of each. The one module that opens them.
+
+formats      every still format that Pillow decodes by itself; of several frames or pages the first
+orientation  the only thing that is read of EXIF
+depth        16-bit grey loses its lower 8 bits; floating point is taken as 0 to 255
+
+A damaged file makes Pillow raise whatever its decoder stumbles over: here all of it becomes one
+reason, a BrokenImageError.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import logging
+import os
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+Fit = Callable[[Image.Image], np.ndarray]  # to uint8 [size, size, channels]
+
+
+# They need another program, a library or a decoder that Pillow does not have.
+NOT_STILL = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+
+
+FULL = {"16-bit": 65535, "floating-point": 255}  # the value of white in deep images
+
+
+ORIENTATION = 0x0112  # EXIF's tag
+
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+# What Pillow logs of a damaged file is the reason that is given for it.
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
+
+
+class BrokenImageError(ValueError):
+    """An image that cannot be used, with the reason on one line."""
+
+    def __init__(self, error: Exception):
+        reason = getattr(error, "strerror", None) or str(error)  # strerror: without the path
+        if isinstance(error, UnidentifiedImageError):
+            reason = "no image that Pillow knows"
+        if not reason or not isinstance(error, OSError | ValueError | SyntaxError):
+            reason = f"{type(error).__name__} {reason}"
+        super().__init__(textwrap.shorten(reason.encode(errors="backslashreplace").decode(), 200))
+        self.lasting = not isinstance(error, MemoryError) and not getattr(error, "errno", None)
+
+
+class Facts(NamedTuple):
+    """What is told of an image that can be used."""
+
+    animated: bool  # it has more than one frame or page
+    depth: str  # a key of `FULL`, or "": 8-bit
+    peak: float  # highest value of one that is not 8-bit
+
+
+@dataclasses.dataclass(frozen=True)
+class Decoded:
+    """What is read of a list of image files."""
+
+    images: np.ndarray  # uint8 [n, size, size, channels]: those that can be used, in their order
+    facts: list[Facts]  # of each of them
+    broken: dict[int, str]  # why each of the others cannot, by its place in the list
+    lasting: bool  # False: another try may go better, as after an error of the disk
+
+
+@functools.cache
+def formats() -> list[str]:
+    """Names of the formats that are read."""
+    Image.init()
+    return sorted(Image.OPEN.keys() - NOT_STILL)
+
+
+@functools.cache
+def suffixes() -> frozenset[str]:
+    """Suffixes of the files that are read, in small letters with the dot."""
+    known = Image.registered_extensions().items()
+    return frozenset(suffix for suffix, name in known if name in {*formats(), "MPO"})  # as JPEG
+
+
+@contextlib.contextmanager
+def opened(file: Path | BinaryIO) -> Iterator[Image.Image]:
+    """Opens and decodes an image for the block; what is raised in it becomes a BrokenImageError."""
+    try:
+        with Image.open(file, formats=formats()) as image:
+            image.load()
+            yield image
+    except Exception as error:  # decoders raise what they stumble over: TypeError, struct.error ...
+        raise BrokenImageError(error) from error
+
+
+def decode(files: Sequence[Path], fit: Fit) -> Decoded:
+    """Reads all files, and brings the images that can be used to uint8 by `fit`."""
+
+    def read(file: Path) -> tuple[np.ndarray, Facts] | BrokenImageError:
+        try:
+            return _read(file, fit)
+        except BrokenImageError as error:
+            return error
+
+    images, facts, broken, lasting = np.empty((0, 1, 1, 1), np.uint8), list[Facts](), {}, True
+    # Pillow decodes without Python's lock, so that threads do; one array, filled as they come.
+    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        warnings.simplefilter("ignore")  # of odd files that Pillow reads all the same
+        for i, result in enumerate(pool.map(read, files)):
+            if isinstance(result, BrokenImageError):
+                broken[i], lasting = str(result), lasting and result.lasting
+                continue
+            if not facts:
+                images = np.empty((len(files), *result[0].shape), np.uint8)
+            images[len(facts)] = result[0]
+            facts.append(result[1])
+    return Decoded(images[: len(facts)], facts, broken, lasting)
+
+
+def _read(file: Path, fit: Fit) -> tuple[np.ndarray, Facts]:
+    with opened(file) as image:
+        # What Pillow calls the frames of a PSD file are its layers; it opens as all of them.
+        animated = getattr(image, "is_animated", False) and image.format != "PSD"
+        turn = TURNS.get(_orientation(image))
+        depth, peak = "", 0.0
+        if image.mode.startswith("I") or image.mode == "F":
+            depth = "floating-point" if image.mode == "F" else "16-bit"
+            peak = float(np.nanmax(np.asarray(image)))
+            image = _eight_bits(image, depth)
+        return fit(image if turn is None else image.transpose(turn)), Facts(animated, depth, peak)
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's word on how the image is to be turned; 1, as it is, where it says nothing sound."""
+    try:
+        return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # damaged EXIF raises anything, and the pixels are sound
+        return 1
+
+
+def _eight_bits(image: Image.Image, depth: str) -> Image.Image:
+    """A deep grey image in 8 bits, which Pillow would clip; with alpha where one level has none."""
+    values = np.nan_to_num(np.asarray(image)).clip(0, FULL[depth])
+    grey = Image.fromarray((values // (FULL[depth] / 255)).astype(np.uint8))
+    clear = image.info.get("transparency")
+    if not isinstance(clear, int):
+        return grey
+    return Image.merge(
+        "LA", (grey, Image.fromarray(np.where(values == clear, 0, 255).astype("u1")))
+    )
