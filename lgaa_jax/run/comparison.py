@@ -123,8 +123,8 @@ def _start(
     }
 
     def announce(run: Run) -> None:
-        why = f" (evaluated again: {lacks[run]})" if mode == "eval" else ""
-        print(f"{run}: {run.folder}{why}", flush=True)
+        what = run.folder if mode == "train" else f"evaluated again, as {lacks[run]}"
+        print(f"{run}: {what}", flush=True)
 
     return run_all(commands, devices, announce)
 

@@ -5,7 +5,7 @@ from typing import Any
 import ml_collections
 
 from lgaa_jax.files import PathLike, write_json
-from lgaa_jax.run import finishing
+from lgaa_jax.run import drawing, finishing
 from lgaa_jax.run.session import Session, open_session, require_checkpoints
 from lgaa_jax.run.tables import known_tasks
 from lgaa_jax.run.training import train_task
@@ -83,14 +83,14 @@ def evaluate(
         record = finishing.evaluate_task(session, state, record, task)
         if step is None and at_end:
             session.keep(record)
-            finishing.draw_missing(session, state, task, None)
+            drawing.draw_missing(session, state, task, None)
         return _close(session, record, "results.json" if step is None else f"results-{step}.json")
 
 
 def _close(session: Session, record: Record, name: str = "results.json") -> dict[str, Any]:
     """Writes and shows the results."""
     results = finishing.write_results(session, record, name)
-    pictures = finishing.picture_folder(session, len(record.measured) - 1)
+    pictures = drawing.picture_folder(session, len(record.measured) - 1)
     names = session.experiment.names
     session.console.closing(names, record, results, session.workdir / name, pictures)
     return results

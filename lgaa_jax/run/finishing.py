@@ -1,17 +1,16 @@
-"""What follows the training of a task: its evaluation, its pictures, and results.json."""
+"""What follows the training of a task: its evaluation, and results.json."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 
 from lgaa_jax.files import write_json
-from lgaa_jax.run import measurement
+from lgaa_jax.run import drawing, measurement
 from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.run.session import Session
 from lgaa_jax.training.state import TrainState
-from lgaa_jax.workdir import pictures, plots
+from lgaa_jax.workdir import plots
 from lgaa_jax.workdir.record import Record
 from lgaa_jax.workdir.results import measured_with, summary
 from lgaa_jax.workdir.scalars import EVALUATION, ScalarLog
@@ -30,7 +29,7 @@ def finish_task(
         session.keep(record)
         if log is not None:
             log.scalars(int(state.step), task, flat(record.measured[task]))
-    draw_missing(session, state, task, log)
+    drawing.draw_missing(session, state, task, log)
     return record
 
 
@@ -52,7 +51,9 @@ def complete(session: Session, record: Record, before: int) -> Record:
     settings = measured_with(session.experiment.config)
     for task in range(before):
         measured = len(record.measured) > task and record.measured_with[task] == settings
-        if not measured or any(not path.exists() for path in picture_paths(session, task).values()):
+        if not measured or any(
+            not path.exists() for path in drawing.picture_paths(session, task).values()
+        ):
             step = session.experiment.ends[task]
             session.console.say(f"evaluating again what step {step} left")
             state, _ = session.restore(step)
@@ -70,36 +71,6 @@ def earlier_classes(session: Session, task: int) -> list[dict[str, Any]]:
         session.checkpoints.restore_part(end, wanted)["params"]["class"]
         for end in experiment.ends[:task]
     ]
-
-
-def picture_folder(session: Session, task: int) -> Path:
-    """Where the pictures after `task` are."""
-    stem = pictures.stems(session.experiment.names)[task]
-    return session.workdir / "images" / f"{task}_after_{stem}"
-
-
-def picture_paths(session: Session, task: int) -> dict[tuple[int, str], Path]:
-    """The picture of each task known after `task` and each kind."""
-    experiment, folder = session.experiment, picture_folder(session, task)
-    stems = pictures.stems(experiment.names)
-    return {
-        (index, kind): folder / f"{stems[index]}_{kind}.png"
-        for index in experiment.learned(task)
-        for kind in measurement.grid_kinds(experiment)
-    }
-
-
-def draw_missing(session: Session, state: TrainState, task: int, log: ScalarLog | None) -> None:
-    """Draws those pictures of the state at the end of `task` that are not there."""
-    paths = picture_paths(session, task)
-    for index in session.experiment.learned(task):
-        own = {kind: path for (i, kind), path in paths.items() if i == index}
-        if all(path.exists() for path in own.values()):
-            continue
-        for kind, picture in measurement.task_grids(session.experiment, state, index).items():
-            pictures.save_png(own[kind], picture)
-            if log is not None:
-                log.image(int(state.step), f"{session.experiment.names[index]}/{kind}", picture)
 
 
 def results_of(experiment: Experiment, record: Record) -> dict[str, Any]:

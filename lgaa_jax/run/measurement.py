@@ -11,7 +11,6 @@ from lgaa_jax.data.order import stream_indices
 from lgaa_jax.evaluation import (
     classifier,
     clustering,
-    grids,
     inception,
     risk,
     sample_metrics,
@@ -24,13 +23,10 @@ from lgaa_jax.networks.nets import Params
 from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.training.sampling import sample_task
 from lgaa_jax.training.state import TrainState
-from lgaa_jax.workdir import pictures
 from lgaa_jax.workdir.record import RECONSTRUCTION, Measured
 
-GRID_ROWS = 8
-
 # Offsets of the task index in the keys folded from `Experiment.eval_key`: one for each purpose. The
-# grids have none.
+# pictures have none.
 GENERATION, RISK = 1 << 20, 1 << 21
 
 
@@ -183,23 +179,3 @@ def _risk(
     on_q = np.stack([member(images)[0] for member in family])
     # The replay in this task is labelled by the class model of the task before.
     return risk.terms(on_p, real.labels, on_q, h=task, g=task - 1)
-
-
-def grid_kinds(experiment: Experiment) -> tuple[str, ...]:
-    """The kinds of pictures that `task_grids` makes."""
-    autoencodes = experiment.strategy.autoencodes
-    return ("real", "generated", "reconstructed") if autoencodes else ("real", "generated")
-
-
-def task_grids(experiment: Experiment, state: TrainState, index: int) -> dict[str, np.ndarray]:
-    """Pictures of one task: real, generated and, where there is an autoencoder, reconstructed."""
-    task = experiment.tasks[index]
-    real, reconstructed = grids.reconstruction_grids(
-        experiment.nets, state, experiment.class_mask, task, GRID_ROWS
-    )
-    generated = grids.generated_grid(
-        experiment.nets, state, experiment.eval_key, experiment.class_mask, index, GRID_ROWS
-    )
-    images = {"real": real, "generated": generated}
-    images |= {"reconstructed": reconstructed} if experiment.strategy.autoencodes else {}
-    return {kind: pictures.grid(cells) for kind, cells in images.items()}

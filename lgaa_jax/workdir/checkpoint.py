@@ -9,7 +9,7 @@ import orbax.checkpoint as ocp
 
 from lgaa_jax.errors import UserError
 from lgaa_jax.files import PathLike, expand
-from lgaa_jax.workdir.forms import forms, placed
+from lgaa_jax.workdir.forms import difference, forms, placed
 from lgaa_jax.workdir.noise import no_stragglers, quieten
 
 # What Orbax 0.12 raises for truncated, missing and foreign files. JSONDecodeError is a ValueError.
@@ -137,7 +137,10 @@ class Checkpoints:
             meta = self._read(step, meta=ocp.args.JsonRestore())["meta"]
             stored, wanted = meta["forms"], forms(abstract_state)
             if stored != wanted:
-                raise UserError(self._other_form(step, stored, wanted))
+                raise UserError(
+                    f"the checkpoint of step {step} in {self.folder} is of another model: "
+                    f"{difference(stored, wanted)}: put the config back or choose another --workdir"
+                )
             target = ocp.args.StandardRestore(jax.tree.map(placed, abstract_state))
             return self._read(step, state=target)["state"], meta["meta"]
         except UserError:
@@ -179,16 +182,6 @@ class Checkpoints:
         if step not in steps:
             there = ", ".join(map(str, steps))
             raise UserError(f"there is no checkpoint of step {step} in {self.folder}: take {there}")
-
-    def _other_form(self, step: int, stored: Mapping[str, str], wanted: Mapping[str, str]) -> str:
-        differ = [k for k in sorted({*stored, *wanted}) if stored.get(k) != wanted.get(k)]
-        first = differ[0]
-        return (
-            f"the checkpoint of step {step} in {self.folder} is of another model: {first} is "
-            f"{stored.get(first, 'absent')} there and {wanted.get(first, 'absent')} in this config "
-            f"({len(differ)} of {len(wanted)} arrays differ): put the config back or choose "
-            "another --workdir"
-        )
 
     def _broken(self, step: int, error: Exception) -> str:
         return (

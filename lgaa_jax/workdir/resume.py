@@ -16,6 +16,9 @@ from lgaa_jax.workdir.metadata import plain_config
 
 Flat = dict[str, Any]  # a config with dotted keys: {"a.b": 1}
 
+# Keys that runs of earlier versions lack, with the value as which they go on.
+ADDED: Flat = {"data.background": "white"}
+
 
 def check_same_config(
     workdir: PathLike, config: ml_collections.ConfigDict, free: Sequence[str] = ()
@@ -28,7 +31,8 @@ def check_same_config(
     path = Path(workdir) / "config.json"
     if not path.exists():
         return 0
-    old, new = _flat(_read_config(path)), _flat(plain_config(config))
+    new = _flat(plain_config(config))
+    old = {key: ADDED[key] for key in ADDED if key in new} | _flat(_read_config(path))
     free = (*free, *_grown(workdir, old, new))
     differ = [
         f"{key} (there {_shown(old, key)}, now {_shown(new, key)})"

@@ -12,7 +12,7 @@ from conftest import assert_equal, small_config
 from lgaa_jax import files
 from lgaa_jax.data import embedded, loading, sources
 from lgaa_jax.errors import UserError
-from lgaa_jax.run import driver, measurement, session, training
+from lgaa_jax.run import drawing, driver, measurement, session, training
 from lgaa_jax.run.progress import Progress
 from lgaa_jax.workdir.metadata import run_metadata
 
@@ -299,7 +299,7 @@ def test_without_labels_classes_are_found_and_the_true_ones_are_for_evaluation_o
 
     load = loading.load
     monkeypatch.setattr(loading, "load", lambda config: tuple(without_truth(config)))
-    monkeypatch.setattr(measurement, "task_grids", lambda *args: {})
+    monkeypatch.setattr(drawing, "task_grids", lambda *args: {})
     assert_equal(s, driver.run(config, tmp_path / "without"))
     without = read(tmp_path / "without/results.json")
     assert {"clustering_accuracy", "linear_probe"}.isdisjoint(without)

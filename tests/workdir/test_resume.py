@@ -50,6 +50,17 @@ def test_a_key_that_came_or_went_is_a_difference(tmp_path):
         check(tmp_path)
 
 
+def test_a_key_that_an_earlier_version_lacks_counts_as_its_value_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(resume, "ADDED", {"pair": 3, "unknown": 4})
+    run = begin(tmp_path)
+    c = small_config(tasks="a,b", max_tasks=3)
+    c.pair = 3
+    assert resume.check_same_config(run, c) == 2
+    c.pair = 5
+    with pytest.raises(UserError, match=r"another pair \(there 3, now 5\): choose"):
+        resume.check_same_config(run, c)
+
+
 @pytest.mark.parametrize(
     "content",
     ["", '{"config": {', "[]", '{"other": 1}', '{"config": 3}', '{"config": {"seed": 0}}'],
@@ -68,7 +79,8 @@ def test_a_config_that_is_a_folder_is_named(tmp_path):
 
 def test_values_that_json_writes_in_another_way_are_the_same(tmp_path):
     c = small_config(tasks="a,b", ema_decay=float("nan"), **{"loss.beta": float("inf")})
-    c.pair = (1, 2)
+    with c.unlocked():
+        c.pair = (1, 2)
     content = run_metadata(c)
     assert content["config"]["pair"] == [1, 2]
     content["config"]["loss"]["gp"] = 10
