@@ -158,11 +158,9 @@ def main(argv: list[str]) -> None:
             f"launch.py: {error.filename}: {error.strerror}; once that is mended, the same command "
             "goes on from the last checkpoint."
         )
-    except KeyboardInterrupt:
-        print(
-            "launch.py: interrupted; the same command goes on from the last checkpoint.",
-            file=sys.stderr,
-        )
+    except KeyboardInterrupt as error:
+        said = str(error) or "interrupted; the same command goes on from the last checkpoint."
+        print(f"launch.py: {said}", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 

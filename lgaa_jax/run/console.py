@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console as RichConsole
+from rich.table import Table
 
 from lgaa_jax.run import tables
 from lgaa_jax.run.experiment import Experiment
@@ -50,7 +51,13 @@ class Console:
     ) -> None:
         """The table at the end of a run, and where its results and its last pictures are."""
         self._rich.print()
-        self._rich.print(tables.closing_table(names, record))
+        head, *rows = tables.closing_rows(names, record)
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        for i, title in enumerate(head):
+            table.add_column(title, justify="right" if i else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*row)
+        self._rich.print(table)
         self._lines(tables.closing(results, path, pictures))
 
     def _lines(self, lines: Iterable[tuple[str, str]]) -> None:

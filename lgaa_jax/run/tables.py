@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.table import Table
 
 from lgaa_jax.data.folders import is_folder
 from lgaa_jax.data.loading import Task
@@ -101,27 +100,31 @@ def after_task(names: Sequence[str], record: Record) -> str:
         parts.append(f"mean {lifelong.average_accuracy(known) / one:.1f}")
         if (forgotten := lifelong.forgetting(known)) is not None:
             parts.append(f"forgotten {forgotten / one:.1f}")
-    label = name.replace("_", " ").replace("psnr", "PSNR")
-    return f"after {names[last]}: {label} ({unit})  " + "  ".join(parts)
+    return f"after {names[last]}: {spoken(name)} ({unit})  " + "  ".join(parts)
 
 
-def closing_table(names: Sequence[str], record: Record) -> Table:
-    """The figure of each task after each task, and the PSNR of their reconstructions."""
+def spoken(metric: str) -> str:
+    """The name of a metric as a person writes it."""
+    return metric.replace("_", " ").replace("psnr", "PSNR")
+
+
+def closing_rows(names: Sequence[str], record: Record) -> Iterator[list[str]]:
+    """The cells of the closing table, its head first.
+
+    A figure of each task after each task, and in the end the PSNR of their reconstructions.
+    """
     name, unit, one = shown_metric(record)
-    label = name.replace("_", " ").replace("psnr", "PSNR")
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column(f"{label} ({unit})")
-    for task in names:
-        table.add_column(task, justify="right")
-    for after, row in zip(names, matrix(record.measured, names, name), strict=True):
-        cells = ["-" if value is None else f"{value / one:.1f}" for value in row]
-        if any(value is not None for value in row):
-            table.add_row(f"after {after}", *cells)
-    last = record.measured[-1]
-    if name != "psnr" and any("psnr" in values for values in last.values()):
-        psnr = [last.get(task, {}).get("psnr") for task in names]
-        table.add_row("PSNR (dB)", *("-" if v is None else f"{v:.1f}" for v in psnr))
-    return table
+
+    def cells(values: Sequence[float | None], one: float) -> list[str]:
+        return ["-" if value is None else f"{value / one:.1f}" for value in values]
+
+    yield [f"{spoken(name)} ({unit})", *names]
+    rows = zip(names, matrix(record.measured, names, name), strict=True)
+    for after, values in list(rows)[: len(record.measured)]:
+        yield [f"after {after}", *cells(values, one)]
+    psnr = [record.measured[-1].get(task, {}).get("psnr") for task in names]
+    if name != "psnr" and any(value is not None for value in psnr):
+        yield ["PSNR (dB)", *cells(psnr, 1.0)]
 
 
 def closing(results: dict[str, Any], path: Path, pictures: Path) -> Iterator[tuple[str, str]]:

@@ -1,10 +1,12 @@
 """config.json: plain values, and the versions of the packages."""
 
 import json
+import subprocess
 
 import ml_collections
 
 from lgaa_jax import files
+from lgaa_jax.workdir import metadata
 from lgaa_jax.workdir.metadata import run_metadata
 
 
@@ -20,3 +22,34 @@ def test_run_metadata_is_plain_json_with_versions(tmp_path):
     assert {"python", "jax", "jaxlib", "flax", "numpy"} <= resolved["versions"].keys()
     files.write_json(tmp_path / "config.json", resolved)
     assert json.loads((tmp_path / "config.json").read_text()) == resolved
+
+
+def test_run_metadata_has_the_device_and_the_command_line(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["launch.py", "--config=a b.py"])
+    found = run_metadata(config())
+    assert found["device"] == {"kind": "cpu", "count": 2}
+    assert found["command"].endswith(" launch.py '--config=a b.py'")
+
+
+def git(*arguments, folder):
+    who = ["-c", "user.name=a", "-c", "user.email=a@b.c"]
+    command = ["git", *who, *arguments]
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_the_commit_of_the_sources_is_marked_where_files_differ_from_it(tmp_path, monkeypatch):
+    source = tmp_path / "metadata.py"
+    monkeypatch.setattr(metadata, "__file__", str(source))
+    source.write_text("1")
+    assert metadata.source_commit() is None
+    git("init", "-q", folder=tmp_path)
+    assert metadata.source_commit() is None  # somebody else's repository
+    git("add", ".", folder=tmp_path)
+    git("commit", "-q", "-m", "a", folder=tmp_path)
+    commit = git("rev-parse", "HEAD", folder=tmp_path)
+    assert metadata.source_commit() == commit
+    source.write_text("2")
+    assert metadata.source_commit() == f"{commit}+"
+    monkeypatch.setenv("PATH", "")
+    assert metadata.source_commit() is None

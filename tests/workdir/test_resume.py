@@ -54,7 +54,8 @@ def test_a_key_that_an_earlier_version_lacks_counts_as_its_value_there(tmp_path,
     monkeypatch.setattr(resume, "ADDED", {"pair": 3, "unknown": 4})
     run = begin(tmp_path)
     c = small_config(tasks="a,b", max_tasks=3)
-    c.pair = 3
+    with c.unlocked():
+        c.pair = 3
     assert resume.check_same_config(run, c) == 2
     c.pair = 5
     with pytest.raises(UserError, match=r"another pair \(there 3, now 5\): choose"):

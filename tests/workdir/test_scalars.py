@@ -43,6 +43,26 @@ def test_a_resumed_log_drops_the_lines_of_steps_to_be_done_again(tmp_path):
     assert lines(tmp_path) == []
 
 
+def test_a_resumed_log_has_each_evaluation_once_after_the_training_of_its_step(tmp_path):
+    """One that a kill had cut short, one that was not written, and one of a step to be redone."""
+    with ScalarLog(tmp_path) as log:
+        log.scalars(10, 0, {"x": 1})
+        log.scalars(10, 0, {"eval/a/accuracy": 0.1})
+        log.scalars(15, 1, {"x": 2})
+        log.scalars(20, 1, {"x": 3})
+        log.scalars(30, 2, {"eval/a/accuracy": 0.3})
+    evaluations = [(10, 0, {"eval/a/accuracy": 0.5}), (20, 1, {"eval/a/accuracy": 0.6})]
+    with ScalarLog(tmp_path, 20, evaluations):
+        pass
+    assert [tuple(line.values()) for line in lines(tmp_path)] == [
+        (10, 0, 1.0),
+        (10, 0, 0.5),
+        (15, 1, 2.0),
+        (20, 1, 3.0),
+        (20, 1, 0.6),
+    ]
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_tensorboard_holds_scalars_and_pictures(tmp_path, channels):
     with ScalarLog(tmp_path, resume_step=4) as log:
