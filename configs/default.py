@@ -41,9 +41,7 @@ def get_config() -> ml_collections.ConfigDict:
     # Pixels of the middle square that is taken of an image before it is resized: a number, or one
     # for each task, such as "128,250"; empty or 0: the largest square.
     data.crop = ""
-    data.background = (
-        "white"  # white | grey | black: what shows through where images are transparent
-    )
+    data.background = "white"  # white | grey | black: the ground of images with transparency
     data.skip_broken = False  # True: images of a folder that cannot be read are left out
     data.cache_dir = ""  # where decoded folders are kept; empty: ~/.cache/lgaa_jax/images
 

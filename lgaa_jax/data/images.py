@@ -62,7 +62,7 @@ class Form:
     size: int
     channels: int
     crop: int
-    background: str = "white"
+    background: str
 
     def fit(self, image: Image.Image) -> np.ndarray:
         """Brings a Pillow image to this form."""

@@ -69,7 +69,7 @@ def _counts(images: list[Entry], base: str) -> collections.Counter[str]:
 
 
 def _only_folder(listing: Listing, base: str) -> str:
-    """The folder that is to be taken in place of `base`, or "" """
+    """The folder that is to be taken in place of `base`; empty: none."""
     name, *others = _counts(listing.images, base) or [""]
     if others or not name:
         return ""

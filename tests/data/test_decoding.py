@@ -12,7 +12,7 @@ from lgaa_jax.data.decoding import decode, suffixes
 from lgaa_jax.data.images import Form
 from lgaa_jax.errors import UserError
 
-RGB = Form(16, 3, 0)
+RGB = Form(16, 3, 0, "white")
 
 
 def read(path, form=RGB):
@@ -109,7 +109,7 @@ def test_the_first_of_several_frames_is_read(tmp_path, suffix):
 def test_deep_grey_becomes_eight_bits(tmp_path, value, suffix, depth):
     kind = np.float32 if depth == "floating-point" else np.uint16
     Image.fromarray(np.full((16, 16), value, kind)).save(tmp_path / f"x.{suffix}")
-    image, facts = read(tmp_path / f"x.{suffix}", Form(16, 1, 0))
+    image, facts = read(tmp_path / f"x.{suffix}", Form(16, 1, 0, "white"))
     assert image[0, 0, 0] == 200
     assert (facts.depth, facts.peak) == (depth, pytest.approx(value))
 

@@ -397,7 +397,9 @@ def test_real_mnist():
     count, examples = tfds_sets.read(builder, "test", str(PREPARED))
     assert count == 10_000
     notation.check_tasks("mnist[0-4]", str(PREPARED))
-    split = loading._gather("mnist", 200, itertools.islice(examples, 200), True, Form(32, 1, 0))
+    split = loading._gather(
+        "mnist", 200, itertools.islice(examples, 200), True, Form(32, 1, 0, "white")
+    )
     assert (np.bincount(split.labels, minlength=10) > 0).all()
     assert split.images[:, :2].max() == 0
     assert split.images[:, 2:30].max() == 255
