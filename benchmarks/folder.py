@@ -40,7 +40,7 @@ def load(root: str, cache: str, size: int) -> dict[str, float]:
 
     c = default.get_config()
     c.tasks = f"folder:{root}"
-    c.loading.update(size=size, channels=3, cache_dir=cache)
+    c.data.update(size=size, channels=3, cache_dir=cache)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begin = time.perf_counter()
     (task,) = loading.load(c)

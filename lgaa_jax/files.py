@@ -5,12 +5,20 @@ import os
 from pathlib import Path
 from typing import Any
 
+from lgaa_jax.errors import UserError
+
 PathLike = str | os.PathLike[str]
 
 
 def expand(path: PathLike) -> Path:
-    """The path that a user wrote, with `~` and `~name` replaced; every such path comes here."""
-    return Path(path).expanduser()
+    """The path that a user wrote, with `~` and `~name` replaced; every such path comes here.
+
+    Raises UserError where `~name` is nobody.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"there is no home folder for {path}; write the whole path.") from error
 
 
 def write_json(path: PathLike, obj: Any) -> None:
