@@ -31,7 +31,7 @@ class Phases:
         own = {name: state.params[name] for name in grads}
         updates, opt = self.tx[phase].update(grads, state.opt[phase], own)
         params = {**state.params, **optax.apply_updates(own, updates)}
-        metrics = metrics | {f"grad_norm/{phase}": optax.global_norm(grads)}
+        metrics = metrics | {f"grad_norm/{phase}": optax.tree.norm(grads)}
         return state.replace(params=params, opt={**state.opt, phase: opt}), metrics
 
     def _own(self, state: TrainState, phase: str) -> Params:

@@ -7,7 +7,7 @@ import dataclasses
 class Strategy:
     """One way to meet a sequence of tasks; everything else is the same for all of them.
 
-    memory: what stands for the earlier tasks in a batch: "replay" (drawn by the frozen generator),
+    memory: what stands for the earlier tasks in a batch: "replay" (of the frozen generator),
         "buffer" (a few real images of each), "data" (all real images of all tasks, from the start)
         or "none"
     adversarial: whether phases 1 and 2 (critic, generator) are taken

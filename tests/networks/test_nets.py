@@ -186,11 +186,9 @@ def test_under_bfloat16_the_heads_compute_in_float32(key):
     x = jax.random.uniform(key, (3, 16, 16, 1), minval=-1.0)
 
     def within(network, module, *given):
-        """The output of a network and, by name, those of its layers."""
+        """The output of a network and that of one of its layers."""
         output, state = nets.apply(network, params, *given, capture_intermediates=True)
-        return output, {name: v["__call__"][0] for name, v in state["intermediates"].items()}[
-            module
-        ]
+        return output, state["intermediates"][module]["__call__"][0]
 
     def head(network, layer, hidden):
         assert hidden.dtype == jnp.bfloat16
