@@ -32,7 +32,10 @@ ENDS = (5, 10, 15)
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory):
     """Runs of the same config compile once per test session, in whichever test process."""
-    folder = tmp_path_factory.getbasetemp().parent / "xla"
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # the processes of a session lie side by side in it
+    folder /= "xla"
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 

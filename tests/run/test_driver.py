@@ -247,7 +247,8 @@ def test_eval_needs_a_run_and_a_step_that_it_kept(whole, tmp_path):
     ],
 )
 def test_the_baselines_run_in_the_same_harness(tmp_path, strategy):
-    driver.run(small_config(strategy=strategy, steps_per_task=2), tmp_path)
+    changes = {"strategy": strategy, "steps_per_task": 2, "eval.generation": "never"}
+    driver.run(small_config(**changes), tmp_path)
     results = read(tmp_path / "results.json")
     assert results["strategy"] == strategy
     assert (results["accuracy"][0][1] is None) == (strategy != "joint")
@@ -277,7 +278,8 @@ def test_without_labels_there_is_no_accuracy(tmp_path):
 def test_without_labels_classes_are_found_and_the_true_ones_are_for_evaluation_only(
     tmp_path, monkeypatch
 ):
-    config = small_config(labels="none", num_classes=3, steps_per_task=2)
+    changes = {"num_classes": 3, "steps_per_task": 2, "eval.generation": "never"}
+    config = small_config(labels="none", **changes)
     s = driver.run(config, tmp_path / "run")
     results = read(tmp_path / "run/results.json")
     (first, unlearned), last = results["clustering_accuracy"]
