@@ -43,7 +43,7 @@ def run(config: ml_collections.ConfigDict, workdir: PathLike) -> TrainState:
 def _train(session: Session, state: TrainState, record: Record) -> tuple[TrainState, Record]:
     """Trains and evaluates the tasks that are left."""
     experiment, console = session.experiment, session.console
-    logged = finishing.evaluations(record, experiment.ends)
+    logged = finishing.evaluations(experiment, record)
     step, total = int(state.step), experiment.ends[-1]
     if step < total:
         console.say("compiling ...")

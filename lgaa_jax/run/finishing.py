@@ -1,6 +1,6 @@
 """What follows the training of a task: its evaluation, and results.json."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -106,6 +106,11 @@ def flat(measured: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     }
 
 
-def evaluations(record: Record, ends: Sequence[int]) -> list[tuple]:
-    """Step, task and test metrics of each task in the record, for the log."""
-    return [(ends[task], task, flat(values)) for task, values in enumerate(record.measured)]
+def evaluations(experiment: Experiment, record: Record) -> list[tuple[int, int, dict[str, float]]]:
+    """Step, task and test metrics of each task that is evaluated as the config says."""
+    settings = measured_with(experiment.config)
+    return [
+        (experiment.ends[task], task, flat(measured))
+        for task, measured in enumerate(record.measured)
+        if record.measured_with[task] == settings
+    ]
