@@ -86,12 +86,16 @@ class MetricsWriter:
         scalars = finite(jax.device_get(metrics), step, name, self._session.checkpoints.steps())
         if step % experiment.config.log.every and step != experiment.ends[self._task]:
             return
-        rates = self._rates(step, experiment.config.batch_size)
-        self._log.scalars(step, self._task, scalars | rates)
+        rates = {
+            f"train/learning_rate/{phase}": float(rate(step - 1))  # that the step itself used
+            for phase, rate in experiment.learner.rates.items()
+        }
+        speed = self._speed(step, experiment.config.batch_size)
+        self._log.scalars(step, self._task, scalars | rates | speed)
         losses = {k.removeprefix(LOSS): v for k, v in scalars.items() if k.startswith(LOSS)}
         self._progress.show(name, losses)
 
-    def _rates(self, step: int, batch_size: int) -> dict[str, float]:
+    def _speed(self, step: int, batch_size: int) -> dict[str, float]:
         """Steps and images a second since the last line; none for the first, which compiles."""
         now, before = time.monotonic(), self._clock
         self._clock = step, now

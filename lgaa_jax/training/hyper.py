@@ -1,6 +1,7 @@
 """The constants of a training step, and which networks its phases train."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import ml_collections
 
@@ -29,6 +30,7 @@ class Hyper:
     soft_temperature: float
     adversarial: bool  # whether a step takes phases 1 and 2
     autoencodes: bool  # whether a step takes phase 3
+    decays: Mapping[str, tuple[float, float]]  # b1 and b2 of each phase's optimiser
     num_replay: int  # most examples of a batch that a step fills with replay
 
 
@@ -44,6 +46,7 @@ def read_hyper(config: ml_collections.ConfigDict, num_replay: int) -> Hyper:
         soft_temperature=config.replay.temperature,
         adversarial=strategy.adversarial,
         autoencodes=strategy.autoencodes,
+        decays={phase: (optim.b1, optim.b2) for phase, optim in config.optim.items()},
         num_replay=num_replay,
     )
 

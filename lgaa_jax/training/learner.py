@@ -23,6 +23,7 @@ class Learner:
 
     nets: Nets
     tx: dict[str, optax.GradientTransformation]  # by phase
+    rates: dict[str, optax.Schedule]  # learning rate by phase, from the training step
     hyper: Hyper
     spec: ReplaySpec
     init: Callable[[jax.Array], TrainState]  # from a key; not jitted
@@ -47,6 +48,6 @@ def build_learner(
     # Without phase 3 the encoder is not trained, and its codes say nothing of the generator.
     keeps_codes = config.code_decay > 0 and STRATEGIES[config.strategy].autoencodes
     networks = trained_networks(nets, hyper)
+    rates = {phase: rates[phase] for phase in networks}
     init = functools.partial(init_state, nets, tx, networks, config.ema_decay > 0, keeps_codes)
-    train_step = make_train_step(nets, tx, rates, hyper, spec)
-    return Learner(nets, tx, hyper, spec, init, train_step)
+    return Learner(nets, tx, rates, hyper, spec, init, make_train_step(nets, tx, hyper, spec))

@@ -59,3 +59,22 @@ def _optimiser(
     if optim.name == "rmsprop":
         return optax.rmsprop(rate, decay=optim.b2, momentum=optim.b1 or None)
     return optax.adam(rate, b1=optim.b1, b2=optim.b2)
+
+
+def gradient_norm(before: optax.OptState, after: optax.OptState, b1: float, b2: float) -> jax.Array:
+    """The L2 norm of the gradients of one update, from the states of its optimiser: [] float32.
+
+    Adam's first moment tells them, m' = b1 m + (1 - b1) g, and RMSProp's second one their squares.
+    Taken of the gradients themselves, it would have XLA fuse the step in another way, and the state
+    end in other last bits.
+    """
+    moment = "nu" if optax.tree_utils.tree_get(after, "mu") is None else "mu"
+    moments = (optax.tree_utils.tree_get(state, moment) for state in (before, after))
+
+    def square(old: jax.Array, new: jax.Array) -> jax.Array:
+        if moment == "mu":
+            return jnp.sum(jnp.square((new - b1 * old) / (1.0 - b1)))
+        return jnp.sum(new - b2 * old) / (1.0 - b2)
+
+    squares = jax.tree.leaves(jax.tree.map(square, *moments))
+    return jnp.sqrt(jnp.maximum(sum(squares), 0.0))  # rounding may leave it below 0

@@ -10,6 +10,7 @@ from lgaa_jax.networks.nets import Nets, Params
 from lgaa_jax.training import losses
 from lgaa_jax.training.batch import Examples
 from lgaa_jax.training.hyper import Hyper, trained_networks
+from lgaa_jax.training.optimisers import gradient_norm
 from lgaa_jax.training.sampling import Pullback
 from lgaa_jax.training.state import TrainState
 
@@ -31,7 +32,8 @@ class Phases:
         own = {name: state.params[name] for name in grads}
         updates, opt = self.tx[phase].update(grads, state.opt[phase], own)
         params = {**state.params, **optax.apply_updates(own, updates)}
-        metrics = metrics | {f"grad_norm/{phase}": optax.tree.norm(grads)}
+        norm = gradient_norm(state.opt[phase], opt, *self.hyper.decays[phase])
+        metrics = metrics | {f"grad_norm/{phase}": norm}
         return state.replace(params=params, opt={**state.opt, phase: opt}), metrics
 
     def _own(self, state: TrainState, phase: str) -> Params:

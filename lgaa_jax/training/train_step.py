@@ -1,6 +1,6 @@
 """One training step: the phases in their order, then the moments of the codes and the average."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from lgaa_jax.networks.nets import Nets
 from lgaa_jax.training import replay
 from lgaa_jax.training.batch import Array, Batch, Pool, as_examples
 from lgaa_jax.training.codes import update_codes
-from lgaa_jax.training.hyper import Hyper, trained_networks
+from lgaa_jax.training.hyper import Hyper
 from lgaa_jax.training.phases import Metrics, Phases
 from lgaa_jax.training.replay import ReplaySpec
 from lgaa_jax.training.sampling import has_classes, sample_fake
@@ -25,17 +25,15 @@ TrainSteps = Callable[
 def make_train_step(
     nets: Nets,
     tx: dict[str, optax.GradientTransformation],
-    rates: Mapping[str, optax.Schedule],
     hyper: Hyper,
     spec: ReplaySpec,
 ) -> TrainStep:
     """The step `(state, run_key, batch) -> (state, metrics)`.
 
     What changes between tasks is in the state and the batch, so one compiled program serves the
-    whole run. tx, rates: optimiser and learning rate by phase.
+    whole run. tx: optimiser by phase.
     """
     phase = Phases(nets, tx, hyper)
-    networks = trained_networks(nets, hyper)
 
     def train_step(
         state: TrainState, run_key: jax.Array, batch: Batch
@@ -72,10 +70,7 @@ def make_train_step(
         codes = update_codes(state.codes, z, u, d, classed, hyper.code_decay)
         state = state.replace(codes=codes)
         state = update_ema(state, hyper.ema_decay)
-        metrics |= inference_metrics
-        for name in networks:
-            metrics[f"learning_rate/{name}"] = jnp.asarray(rates[name](state.step), jnp.float32)
-        metrics = {f"train/{name}": value for name, value in metrics.items()}
+        metrics = {f"train/{name}": v for name, v in (metrics | inference_metrics).items()}
         return state.replace(step=state.step + 1), metrics
 
     return train_step

@@ -133,6 +133,9 @@ def test_a_run_writes_what_the_design_lists(whole):
     assert sorted({line["step"] for line in logged}) == [2, 4, 5, 6, 8, 10]
     assert any("train/loss/critic" in line for line in logged)
     assert any("eval/digits/accuracy" in line for line in logged)
+    rates = {line["step"]: line.get("train/learning_rate/critic") for line in logged}
+    assert rates[4] == rates[6] == pytest.approx(2e-4)
+    assert rates[5] == pytest.approx(1e-4)  # the second of two steps over which it falls
     pictures = {str(p.relative_to(workdir / "images")) for p in workdir.glob("images/*/*.png")}
     assert "1_after_letters/digits_generated.png" in pictures
     assert len(pictures) == 9

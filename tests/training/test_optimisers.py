@@ -1,8 +1,9 @@
-"""The learning rates of the phases."""
+"""The learning rates of the phases, and the norm of their gradients."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from conftest import small_config
 
 from lgaa_jax.training import optimisers
@@ -33,3 +34,23 @@ def test_an_optimiser_of_two_updates_a_step_takes_the_rate_of_the_step():
         expected = peak * np.array([1.0, 1.0, 1.0, 0.5])
         np.testing.assert_allclose(taken, np.repeat(expected, updates), rtol=1e-4)
         np.testing.assert_allclose([rates[phase](i) for i in range(4)], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
+def test_the_norm_of_gradients_is_told_by_the_moments(name):
+    """Of the third update, large ones before it."""
+    given = {"name": name, "b1": 0.9 if name == "adam" else 0.0, "b2": 0.99}
+    config = small_config(**{f"optim.critic.{k}": v for k, v in given.items()})
+    tx = optimisers.optimisers(config, optimisers.learning_rates(config, (10,)))["critic"]
+    rng = np.random.default_rng(0)
+    params = {"w": rng.normal(size=(3, 4)).astype(np.float32), "b": np.float32(2.0)}
+    state = tx.init(params)
+    for scale in (10.0, 1.0, 0.1):
+        grads = jax.tree.map(
+            lambda p, s=scale: jnp.float32(s * rng.normal(size=np.shape(p))), params
+        )
+        before = state
+        _, state = tx.update(grads, state, params)
+    expected = np.sqrt(sum(np.sum(np.float64(g) ** 2) for g in grads.values()))
+    norm = optimisers.gradient_norm(before, state, given["b1"], given["b2"])
+    np.testing.assert_allclose(norm, expected, rtol=1e-5 if name == "adam" else 1e-3)

@@ -146,10 +146,8 @@ def test_the_pulled_back_generator_gradient_is_the_gradient_of_the_whole_objecti
         nets, {"generator": optax.sgd(1.0)}, dataclasses.replace(system.hyper, info=0.7)
     )
     inputs.state.opt["generator"] = optax.sgd(1.0).init({"generator": params["generator"]})
-    after, metrics = inputs.run("generator")
+    after = inputs.run("generator")[0]
     gradient = expected(params["generator"], params)
-    norm = np.sqrt(sum(np.square(g).sum() for g in jax.tree.leaves(gradient)))
-    np.testing.assert_allclose(metrics["grad_norm/generator"], norm, rtol=1e-3)
     jax.tree.map(
         lambda g, old, new: np.testing.assert_allclose(old - new, g, rtol=1e-2, atol=1e-6),
         gradient,

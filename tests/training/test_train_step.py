@@ -60,18 +60,10 @@ def test_one_trace_serves_all_tasks_and_replay_stays_bit_identical(system, jitte
     assert (int(state.step), int(state.task)) == (6, 2)
 
 
-def test_metrics_tell_each_phases_gradient_norm_and_the_rate_of_the_step(system, jitted):
-    """The last of five steps, two of which the rates fall over."""
-    state = system.init().replace(step=jnp.int32(4))
-    _, metrics = jitted[0](state, jax.random.key(7), make_batch())
-    for phase, peak in {
-        "critic": 2e-4,
-        "generator": 2e-4,
-        "autoencoder": 5e-4,
-        "inference": 1e-3,
-    }.items():
+def test_metrics_tell_each_phases_gradient_norm(system, jitted):
+    _, metrics = jitted[0](system.init(), jax.random.key(7), make_batch())
+    for phase in ("critic", "generator", "autoencoder", "inference"):
         assert metrics[f"train/grad_norm/{phase}"] > 0
-        np.testing.assert_allclose(metrics[f"train/learning_rate/{phase}"], peak / 2, rtol=1e-5)
 
 
 def test_the_same_step_is_the_same_and_another_step_is_not(system, jitted):
