@@ -10,11 +10,12 @@ import ml_collections
 
 from lgaa_jax.data.notation import parse_tasks
 from lgaa_jax.errors import UserError
-from lgaa_jax.files import PathLike, expand
+from lgaa_jax.files import PathLike
 from lgaa_jax.run import comparison_table
 from lgaa_jax.run.checks import FREE_KEYS, check_config
 from lgaa_jax.run.processes import run_all
 from lgaa_jax.workdir import results, resume
+from lgaa_jax.workdir.folder import usable_folder
 
 Values = Mapping[str, Any]
 
@@ -50,7 +51,7 @@ def run(
     that holds another run, and runs that failed; KeyboardInterrupt, with a sentence, where the user
     ends it.
     """
-    root = expand(workdir)
+    root = usable_folder(workdir)
     runs = _checked_runs(config, root, strategies, seeds)
     reference = config.eval.reference_dir or str(root / "reference")
     try:

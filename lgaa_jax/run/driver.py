@@ -54,6 +54,7 @@ def _train(session: Session, state: TrainState, record: Record) -> tuple[TrainSt
         for task in range(int(state.task), len(experiment.tasks)):
             if task > int(state.task):
                 state = begin_task(state)
+            progress.show(experiment.names[task], {})
             state, record = train_task(session, state, record, task, log, progress)
             progress.evaluating(experiment.names[task])
             record = finishing.finish_task(session, state, record, task, log)
