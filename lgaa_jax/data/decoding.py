@@ -25,17 +25,10 @@ from PIL import Image, UnidentifiedImageError
 
 Fit = Callable[[Image.Image], np.ndarray]  # to uint8 [size, size, channels]
 
-
 # They need another program, a library or a decoder that Pillow does not have.
 NOT_STILL = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
-
-
 FULL = {"16-bit": 65535, "floating-point": 255}  # the value of white in deep images
-
-
 ORIENTATION = 0x0112  # EXIF's tag
-
-
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

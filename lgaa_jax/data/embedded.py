@@ -18,10 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 Arrays = tuple[np.ndarray, np.ndarray]  # images uint8 [n, h, w], labels int32 [n]
 
-
 LETTERS = "ABCDEFGHIJ"
-
-
 TRAIN_FONTS = (
     "DejaVuSans",
     "DejaVuSans-Oblique",
@@ -40,8 +37,6 @@ TRAIN_FONTS = (
     "cmti10",
     "cmtt10",
 )
-
-
 TEST_FONTS = (
     "DejaVuSans-Bold",
     "DejaVuSansMono-Oblique",
@@ -50,29 +45,15 @@ TEST_FONTS = (
     "STIXGeneralItalic",
     "cmr10",
 )
-
-
 TRAIN_COPIES = 12  # drawings of one letter in one training font
-
-
 TEST_COPIES = 10
-
 
 DIGITS_TRAIN = 1297
 
-
 SIDE = 32  # pixels of a finished letter
-
-
 CANVAS = 3 * SIDE  # letters are transformed large and reduced at the end: smooth edges
-
-
 FONT_SIZE = 90  # canvas pixels per em
-
-
 MARGIN = 5  # canvas pixels that stay black on every side
-
-
 MAX_SHIFT = 6  # canvas pixels
 
 

@@ -20,14 +20,8 @@ from lgaa_jax.data.listing import printable
 from lgaa_jax.errors import UserError
 
 Arrays = tuple[np.ndarray, np.ndarray]  # uint8 [n, size, size, channels], labels int32 [n]
-
-
 VERSION = 2  # of what an image goes through here and in `fit`; another one makes caches anew
-
-
 NAMED = 5  # broken files that a message names
-
-
 DARK = 16  # images whose values all lie below this part of their range load nearly black
 
 

@@ -20,11 +20,7 @@ from PIL import Image
 from lgaa_jax.errors import UserError
 
 Array = TypeVar("Array", np.ndarray, jax.Array)
-
-
 MAX_PADDING = 4  # pixels that an image may lack in height and width to be padded, not resized
-
-
 BACKGROUNDS = {"white": (255, 255, 255), "grey": (128, 128, 128), "black": (0, 0, 0)}
 
 

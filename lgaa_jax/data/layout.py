@@ -34,8 +34,6 @@ ROLES = {
     "valid": "validation",
     "validation": "validation",
 }
-
-
 Roles = dict[str, str]  # from train, test or validation to the folder that has it
 
 

@@ -28,14 +28,8 @@ class TaskSpec:
 
 
 ITEM = rf"\s*(?:{QUOTED}\s*(?=[,\]])|[^,\[\]]*)"  # in brackets
-
-
 SOURCE = rf"\s*(?:{folders.PREFIX}\s*{QUOTED}\s*(?=[,\[]|$)|[^,\[\]]*)"
-
-
 TASK = re.compile(rf"({SOURCE})(\[{ITEM}(?:,{ITEM})*\])?\s*(?=,|$)")
-
-
 REST = re.compile(r"(?:[^\[,]|\[[^\]]*\]?)*")
 
 

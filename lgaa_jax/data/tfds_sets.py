@@ -29,17 +29,9 @@ from lgaa_jax.errors import UserError
 from lgaa_jax.files import expand
 
 FORMAT = "array_record"  # of TFDS's formats, one that is read without TensorFlow
-
-
 CHUNK = 2000  # examples fetched at once
-
-
 MAX_CLASSES = 100  # a set with more labels (say, one per person) is taken as unlabelled
-
-
 SPLITS = ("train", "test")
-
-
 Example = tuple[Image.Image, int | None]  # with its label, if it has one
 
 

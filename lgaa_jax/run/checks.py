@@ -71,8 +71,6 @@ BELOW_ONE = (
         for b in ("b1", "b2")
     ),
 )
-
-
 TEXT = ("tasks", "labels", "data.data_dir", "data.crop", "data.cache_dir")
 MAX_SEED = 2**32 - 1  # JAX makes its key of 32 bits
 

@@ -23,8 +23,6 @@ SHOWN = (
     ("psnr", "dB", 1.0),
     ("domain_accuracy", "%", 0.01),
 )
-
-
 MOST_CLASSES = 20  # that are listed of a folder
 
 
