@@ -130,7 +130,7 @@ def set_up_jax() -> None:
 
 
 def main(argv: list[str]) -> None:
-    """Checks the flags and calls `driver.run` or `driver.evaluate`."""
+    """Checks the flags and trains, evaluates or compares."""
     if len(argv) > 1:
         sys.exit(f"launch.py: {argv[1]!r} is not a flag; write --name=value.")
     for name, mode in ONLY_WITH.items():

@@ -3,10 +3,10 @@
 classes  Each folder in a split, or in the folder itself, with the images at any depth below it; in
          natural order (2 before 10, capitals as small letters). Without such folders: unlabelled.
          A class that occurs in the test split only is left out.
-split    An image is for testing by the checksum of its path, one in ten; it stays so whatever is
-         added. In a class (or an unlabelled folder) where this takes none of two or more images, it
-         takes the one with the lowest checksum; where it takes all, it spares the one with the
-         highest. So an added image moves at most one other.
+split    An image is for testing by the checksum of its path, one in ten. In a class (or an
+         unlabelled folder) of two or more images, where this takes none, it takes the one with the
+         lowest checksum; where it takes all, it spares the one with the highest. So an added image
+         moves at most one other.
 """
 
 import collections

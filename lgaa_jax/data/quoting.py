@@ -1,7 +1,7 @@
 """Quotes in `config.tasks`, around the path of a folder or the name of a class.
 
-Text with a comma or brackets in it, or a quote at its beginning, stands in quotes of either kind; a
-quote of that kind within it is doubled: 'a,b[c]', "a,b[c]", 'it''s'.
+Text with a comma or brackets in it, a quote at its beginning or a blank at an end stands in quotes
+of either kind; a quote of that kind within it is doubled: 'a,b[c]', "a,b[c]", 'it''s'.
 """
 
 import re

@@ -1,5 +1,6 @@
 """The driver: a loop over the tasks of a run, from the last checkpoint on."""
 
+import dataclasses
 from typing import Any
 
 import ml_collections
@@ -74,7 +75,8 @@ def evaluate(
     The last rewrites results.json; another step goes into results-STEP.json beside it.
     """
     require_checkpoints(workdir)
-    session = open_session(config, workdir)
+    # The file of evaluations goes up to the last step: an earlier one must not cut it short.
+    session = dataclasses.replace(open_session(config, workdir), keeps=step is None)
     with session.checkpoints:
         state, record = session.restore(session.checkpoints.last(step))
         task, at_end = int(state.task), int(state.step) in session.experiment.ends
@@ -85,10 +87,12 @@ def evaluate(
         if step is None and at_end:
             session.keep(record)
             drawing.draw_missing(session, state, task, None)
-        return _close(session, record, "results.json" if step is None else f"results-{step}.json")
+        return _close(
+            session, record, finishing.RESULTS if step is None else f"results-{step}.json"
+        )
 
 
-def _close(session: Session, record: Record, name: str = "results.json") -> dict[str, Any]:
+def _close(session: Session, record: Record, name: str = finishing.RESULTS) -> dict[str, Any]:
     """Writes and shows the results."""
     results = finishing.write_results(session, record, name)
     pictures = drawing.picture_folder(session, len(record.measured) - 1)

@@ -15,6 +15,8 @@ from lgaa_jax.workdir.record import Record
 from lgaa_jax.workdir.results import measured_with, summary
 from lgaa_jax.workdir.scalars import EVALUATION, ScalarLog
 
+RESULTS = "results.json"
+
 
 def finish_task(
     session: Session, state: TrainState, record: Record, task: int, log: ScalarLog | None
@@ -87,11 +89,11 @@ def results_of(experiment: Experiment, record: Record) -> dict[str, Any]:
     )
 
 
-def write_results(session: Session, record: Record, name: str = "results.json") -> dict[str, Any]:
-    """Writes results.json, or the file `name`, and the figure of the risk; returns its object."""
+def write_results(session: Session, record: Record, name: str = RESULTS) -> dict[str, Any]:
+    """Writes results.json, with the figure of the risk, or the file `name`; returns its object."""
     results = results_of(session.experiment, record)
     write_json(session.workdir / name, results)
-    if len(record.measured) > 1 and "risk" in results:
+    if name == RESULTS and len(record.measured) > 1 and "risk" in results:
         figure = session.workdir / "images" / "risk.png"
         plots.risk(figure, session.experiment.names, results["risk"])
     return results

@@ -29,6 +29,7 @@ class Session:
     workdir: Path
     checkpoints: Checkpoints
     console: Console
+    keeps: bool = True  # whether what is evaluated goes into the file of evaluations
 
     def fresh(self) -> TrainState:
         """The initial state, tied to a device as a restored one is: both run the same program."""
@@ -46,11 +47,12 @@ class Session:
         if stored is not None and len(stored.measured) > len(record.measured):
             record = dataclasses.replace(stored, seconds=record.seconds)
         ended = sum(end <= step for end in self.experiment.ends)
-        return state, record.first(ended)
+        return state, record.first(ended, step=self.experiment.ends[ended - 1] if ended else 0)
 
     def keep(self, record: Record) -> None:
         """Writes the file of evaluations."""
-        write_json(self.workdir / EVALUATIONS, record.to_json())
+        if self.keeps:
+            write_json(self.workdir / EVALUATIONS, record.to_json())
 
     def _stored(self) -> Record | None:
         """The record in the file of evaluations; None where it is absent or damaged."""

@@ -133,4 +133,5 @@ def closing(results: dict[str, Any], path: Path, pictures: Path) -> Iterator[tup
             text += f", forgotten {100 * results['forgetting']:.1f} points"
         yield "average", text
     yield "results", str(path)
-    yield "pictures", str(pictures)
+    if pictures.is_dir():  # of a task that has not ended there are none
+        yield "pictures", str(pictures)

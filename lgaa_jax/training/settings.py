@@ -8,7 +8,7 @@ import jax
 
 @contextlib.contextmanager
 def fixed_settings() -> Iterator[None]:
-    """Within it, JAX computes as by its defaults, whatever the environment or the caller has set.
+    """Within it, these settings are JAX's defaults, whatever the environment or the caller has set.
 
     Also a decorator: `@fixed_settings()`. To give a dtype in each call of ours would not do: under
     JAX_ENABLE_X64, Optax takes its bias corrections in float64.

@@ -22,7 +22,7 @@ def plain_config(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def run_metadata(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """What config.json holds beside the tasks' classes.
+    """What config.json holds.
 
     config: every key; versions: of the packages; device: kind and number of the devices; command:
     the command line; commit: of the sources, where git has one, with "+" when files differ from it.

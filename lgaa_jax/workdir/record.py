@@ -46,10 +46,12 @@ class Record:
             step=step,
         )
 
-    def first(self, tasks: int) -> "Record":
-        """The record of the first `tasks` tasks."""
+    def first(self, tasks: int, step: int) -> "Record":
+        """The record of at most the first `tasks` tasks, the last of which ends at `step`."""
+        if len(self.measured) < tasks:
+            return self
         measured, settings = self.measured[:tasks], self.measured_with[:tasks]
-        return dataclasses.replace(self, measured=measured, measured_with=settings)
+        return dataclasses.replace(self, measured=measured, measured_with=settings, step=step)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""

@@ -81,7 +81,7 @@ def test_unequal_tasks_and_unlabelled_ones_are_said():
 
 
 def test_after_a_task_there_is_a_row_of_accuracies_and_forgetting():
-    first = RECORD.first(1)
+    first = RECORD.first(1, 850)
     assert tables.after_task(NAMES, first) == "after digits: accuracy (%)  digits 99.0  mean 99.0"
     assert tables.after_task(NAMES, RECORD) == (
         "after letters: accuracy (%)  digits 98.6  letters 99.8  mean 99.2  forgotten 0.4"
@@ -101,7 +101,7 @@ def printed(write):
 
 def test_the_closing_table_has_the_matrix_and_the_paths(tmp_path):
     results = {"average_accuracy": 0.992, "forgetting": 0.004}
-    text = printed(lambda c: c.closing(NAMES, RECORD, results, "runs/x/results.json", "runs/x/i"))
+    text = printed(lambda c: c.closing(NAMES, RECORD, results, "runs/x/results.json", tmp_path))
     lines = [line.split() for line in text.strip().splitlines()]
     assert lines == [
         ["accuracy", "(%)", "digits", "letters"],
@@ -110,7 +110,7 @@ def test_the_closing_table_has_the_matrix_and_the_paths(tmp_path):
         ["PSNR", "(dB)", "20.5", "21.4"],
         ["average", "99.2", "%,", "forgotten", "0.4", "points"],
         ["results", "runs/x/results.json"],
-        ["pictures", "runs/x/i"],
+        ["pictures", str(tmp_path)],
     ]
 
 
