@@ -19,12 +19,13 @@ class Conv(nn.Module):
     features: int
     kernel: int = 3
     stride: int = 1
+    kernel_init: nn.initializers.Initializer = WEIGHT_INIT
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """x: [B, H, W, C] -> [B, H / stride, W / stride, features]."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        kernel = self.param("kernel", WEIGHT_INIT, shape)
+        kernel = self.param("kernel", self.kernel_init, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         return sums.add_bias(ops.conv(x, kernel, self.stride), bias)
 

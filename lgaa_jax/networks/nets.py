@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from lgaa_jax.errors import UserError
+from lgaa_jax.networks import residual
 from lgaa_jax.networks.modules import ClassModel, Critic, DomainModel, Encoder, Generator
 
 Params = Mapping[str, dict]
@@ -27,11 +28,14 @@ class Preset:
     class_width: int
     code_size: int
     # Generator's channels, in widths: its first map, then each doubling to an image below `LARGE`.
+    # Residual networks have as many maps as the image is high for, the last of these.
     stages: tuple[int, ...]
     domain_hidden: tuple[int, ...]
+    residual: bool = False  # networks/residual.py, not the published layers
 
 
 PRESETS = {
+    "residual": Preset((16, 32, 64), (1, 3), 32, 16, 64, (4, 4, 2, 1), (64, 64), residual=True),
     "small": Preset((16, 32, 64), (1, 3), 16, 16, 64, (4, 2, 1), (64, 64)),
     "paper32": Preset((32,), (3,), 64, 32, 256, (4, 4, 4), (200, 100)),
     "paper64": Preset((64,), (3,), 64, 32, 256, (4, 4, 4), (400,)),
@@ -50,9 +54,9 @@ class Nets:
     Parameters are float32; `compute_dtype` is what the networks calculate in.
     """
 
-    generator: Generator
-    encoder: Encoder
-    critic: Critic
+    generator: Generator | residual.Generator
+    encoder: Encoder | residual.Encoder
+    critic: Critic | residual.Critic
     class_model: ClassModel | None
     domain: DomainModel
     image_shape: tuple[int, int, int]
@@ -117,20 +121,41 @@ def _generator(
     return Generator(image_shape, channels, refined, norm)
 
 
+def _image_networks(
+    config: ml_collections.ConfigDict, image_shape: tuple[int, int, int], code_size: int
+) -> dict[str, Any]:
+    """Generator, encoder and critic, of the family and the widths that `config` names."""
+    preset, norm = PRESETS[config.model], config.net.norm
+    width = config.net.width or preset.width
+    critic_width = config.net.critic_width or width
+    if not preset.residual:
+        channels = tuple(width * stage for stage in preset.stages)
+        return {
+            "generator": _generator(image_shape, channels, norm),
+            "encoder": Encoder(code_size, width, norm),
+            "critic": Critic(critic_width),
+        }
+    stages = preset.stages[-residual.num_maps(image_shape[0]) :]
+    channels, critic_channels = (
+        tuple(w * stage for stage in stages) for w in (width, critic_width)
+    )
+    return {
+        "generator": residual.Generator(image_shape, channels, norm),
+        "encoder": residual.Encoder(code_size, channels, norm),
+        "critic": residual.Critic(critic_channels, norm),
+    }
+
+
 def build_nets(config: ml_collections.ConfigDict, num_classes: int, num_tasks: int) -> Nets:
     """The networks that `config` asks for, for U = `num_classes` and N = `num_tasks`."""
     check_model(config)
     preset, net = PRESETS[config.model], config.net
-    width = net.width or preset.width
     code_size = net.code_size or preset.code_size
     image_shape = (config.data.size, config.data.size, config.data.channels)
-    channels = tuple(width * stage for stage in preset.stages)
     class_width = net.class_width or preset.class_width
     class_model = ClassModel(num_classes, class_width, net.dropout) if num_classes else None
     return Nets(
-        generator=_generator(image_shape, channels, net.norm),
-        encoder=Encoder(code_size, width, net.norm),
-        critic=Critic(net.critic_width or width),
+        **_image_networks(config, image_shape, code_size),
         class_model=class_model,
         domain=DomainModel(num_tasks, preset.domain_hidden),
         image_shape=image_shape,

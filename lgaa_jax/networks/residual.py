@@ -1,0 +1,113 @@
+"""The residual family of generator, encoder and critic: they learn colour and detail fast.
+
+Pre-activation blocks (He et al. 2016) with per-example normalisation inside them and nowhere else:
+the streams that the skips carry, from the pixels and to them, keep brightness and colour, which a
+norm takes out. No convolution runs at full resolution: the networks see an image as 2x2 patches.
+
+Sizes: B rows, H x W x C images, Z content code, U classes, N tasks. `channels` are those of the
+maps, from the smallest, `BOTTOM` pixels high, to the largest, half as high as the image.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lgaa_jax.networks.layers import Conv, normalisation
+from lgaa_jax.networks.resampling import double, from_patches, mean_pool, to_patches
+
+BOTTOM = 4  # height and width of the smallest map
+PATCH = 2
+FAN_IN = nn.initializers.lecun_normal()
+ZEROS = nn.initializers.zeros
+
+
+def num_maps(size: int) -> int:
+    """Maps of the networks for images of this height: 2 for 16 pixels, 3 for 32, 4 for 64."""
+    return (size // (PATCH * BOTTOM)).bit_length()
+
+
+class Block(nn.Module):
+    """x + two convolutions, each after norm and SiLU; the last one begins at zero.
+
+    resize: "double" or "halve" changes height and width by two; "": they stay.
+    """
+
+    features: int
+    norm: str
+    resize: str = ""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> [B, H', W', features]."""
+        stride = 2 if self.resize == "halve" else 1
+        h = nn.silu(normalisation(self.norm, x.shape[-1])(x))
+        h = Conv(self.features, stride=stride, kernel_init=FAN_IN)(h)
+        h = nn.silu(normalisation(self.norm, self.features)(h))
+        # Doubled as late as may be: all before it costs a quarter.
+        h = double(h) if self.resize == "double" else h
+        h = Conv(self.features, kernel_init=ZEROS)(h)
+        skip = mean_pool(x) if self.resize == "halve" else x
+        if skip.shape[-1] != self.features:
+            skip = Conv(self.features, kernel=1, kernel_init=FAN_IN)(skip)
+        return h + (double(skip) if self.resize == "double" else skip)
+
+
+class Trunk(nn.Module):
+    """From the image's patches to the smallest map: the body of encoder and critic."""
+
+    channels: tuple[int, ...]
+    norm: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> [B, BOTTOM^2 channels[0]]."""
+        largest, *rest = self.channels[::-1]
+        x = Conv(largest, kernel_init=FAN_IN)(to_patches(x, PATCH))
+        for features in rest:
+            x = Block(features, self.norm, "halve")(x)
+        return nn.silu(x).reshape(x.shape[0], -1)
+
+
+class Generator(nn.Module):
+    """G(z, u, d): doublings from the smallest map to the image's patches."""
+
+    image_shape: tuple[int, int, int]
+    channels: tuple[int, ...]
+    norm: str
+
+    @nn.compact
+    def __call__(self, z: jax.Array, u: jax.Array, d: jax.Array) -> jax.Array:
+        """z: [B, Z]; u: [B, U]; d: [B, N] -> x: [B, H, W, C] in [-1, 1]."""
+        first, *rest = self.channels
+        x = nn.Dense(BOTTOM**2 * first)(jnp.concatenate([z, u, d], axis=-1))
+        x = Block(first, self.norm)(x.reshape(x.shape[0], BOTTOM, BOTTOM, first))
+        for features in rest:
+            x = Block(features, self.norm, "double")(x)
+        pixels = Conv(PATCH**2 * self.image_shape[-1], kernel_init=FAN_IN)(nn.silu(x))
+        return jnp.tanh(from_patches(pixels, PATCH))
+
+
+class Encoder(nn.Module):
+    """q(z given x): mean and standard deviation of a diagonal normal."""
+
+    code_size: int
+    channels: tuple[int, ...]
+    norm: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """x: [B, H, W, C] -> mean, std: [B, Z] each, std > 0."""
+        h = Trunk(self.channels, self.norm)(x)
+        return nn.Dense(self.code_size)(h), nn.softplus(nn.Dense(self.code_size)(h))
+
+
+class Critic(nn.Module):
+    """D(x): one real number. The norms are of each image: the gradient penalty allows them."""
+
+    channels: tuple[int, ...]
+    norm: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> [B]."""
+        return nn.Dense(1)(Trunk(self.channels, self.norm)(x))[:, 0]
