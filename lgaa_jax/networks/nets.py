@@ -35,10 +35,10 @@ class Preset:
 
 
 PRESETS = {
-    "residual": Preset((16, 32, 64), (1, 3), 32, 16, 64, (4, 4, 2, 1), (64, 64), residual=True),
     "small": Preset((16, 32, 64), (1, 3), 16, 16, 64, (4, 2, 1), (64, 64)),
     "paper32": Preset((32,), (3,), 64, 32, 256, (4, 4, 4), (200, 100)),
     "paper64": Preset((64,), (3,), 64, 32, 256, (4, 4, 4), (400,)),
+    "residual": Preset((16, 32, 64), (1, 3), 32, 16, 64, (4, 4, 2, 1), (64, 64), residual=True),
 }
 LARGE = 64  # images of this size take one doubling more than `Preset.stages` has
 
