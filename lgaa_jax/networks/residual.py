@@ -8,6 +8,8 @@ Sizes: B rows, H x W x C images, Z content code, U classes, N tasks. `channels` 
 maps, from the smallest, `BOTTOM` pixels high, to the largest, half as high as the image.
 """
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -29,6 +31,19 @@ def num_maps(size: int) -> int:
 def dense(features: int) -> nn.Dense:
     """A dense layer with this family's initialisation."""
     return nn.Dense(features, kernel_init=FAN_IN)
+
+
+def smooth(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+    """Weights of the convolution that makes patches, [3, 3, I, PATCH^2 C]: a bilinear doubling.
+
+    Drawn apart, the pixels of a patch would have colours of their own, a grid that training takes
+    hundreds of steps to remove. So they begin as one projection to C colours, interpolated.
+    """
+    *_, inputs, outputs = shape
+    colours = FAN_IN(key, (inputs, outputs // PATCH**2), dtype)
+    # Of the three pixels around it, what the first and the second half of a pixel take.
+    row = jnp.array([[0.25, 0.75, 0.0], [0.0, 0.75, 0.25]], dtype)
+    return jnp.einsum("ay,bx,ic->yxiabc", row, row, colours).reshape(shape)
 
 
 class Block(nn.Module):
@@ -88,7 +103,7 @@ class Generator(nn.Module):
         x = Block(first, self.norm)(x.reshape(x.shape[0], BOTTOM, BOTTOM, first))
         for features in rest:
             x = Block(features, self.norm, "double")(x)
-        pixels = Conv(PATCH**2 * self.image_shape[-1], kernel_init=FAN_IN)(nn.silu(x))
+        pixels = Conv(PATCH**2 * self.image_shape[-1], kernel_init=smooth)(nn.silu(x))
         return jnp.tanh(from_patches(pixels, PATCH))
 
 

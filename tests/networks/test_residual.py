@@ -4,11 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from configs import default
 from lgaa_jax.networks import ops
 from lgaa_jax.networks.nets import build_nets
-from lgaa_jax.networks.residual import Block, Critic, num_maps
+from lgaa_jax.networks.resampling import from_patches
+from lgaa_jax.networks.residual import Block, Critic, num_maps, smooth
 from lgaa_jax.training.losses import gradient_penalty
 
 
@@ -79,6 +81,17 @@ def test_weights_have_the_variance_of_their_fan_in_and_biases_are_zero(key):
     np.testing.assert_allclose(np.std(first["kernel"]), (9 * 32) ** -0.5, rtol=0.05)
     assert not first["bias"].any()
     assert not last["kernel"].any()
+
+
+def test_an_image_begins_as_a_bilinear_doubling_of_colours(key):
+    """Against Pillow, away from the border, where the convolution sees zeros."""
+    colours = np.random.default_rng(0).normal(size=(6, 6, 1)).astype(np.float32)
+    kernel = smooth(key, (3, 3, 1, 4))
+    factor = float(kernel[1, 1].sum()) / (4 * 0.75**2)
+    patches = ops.conv(jnp.asarray(colours[None]), kernel)
+    got = from_patches(patches, 2)[0, 2:-2, 2:-2, 0]
+    image = Image.fromarray(colours[..., 0]).resize((12, 12), Image.BILINEAR)
+    np.testing.assert_allclose(got, factor * np.asarray(image)[2:-2, 2:-2], rtol=1e-4, atol=1e-5)
 
 
 def test_brightness_and_colour_reach_code_and_score(key):
