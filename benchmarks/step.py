@@ -43,7 +43,7 @@ from lgaa_jax.training.state import begin_task, update_ema
 NUM_CLASSES, NUM_TASKS = 10, 2
 MATMUL = 2048
 # Height and width, channels, where no flag names others.
-SIZES = {"small": (32, 1), "paper32": (32, 3), "paper64": (64, 3)}
+SIZES = {"small": (32, 1), "residual": (32, 1), "paper32": (32, 3), "paper64": (64, 3)}
 
 
 @contextlib.contextmanager
@@ -233,7 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", default="small", choices=sorted(PRESETS))
     parser.add_argument("--size", type=int, help="default 64 for paper64, else 32")
-    parser.add_argument("--channels", type=int, help="default 1 for small, else 3")
+    parser.add_argument("--channels", type=int, help="default 3 for the paper's presets, else 1")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--no-plain", action="store_true", help="leave the plain step out")

@@ -18,7 +18,7 @@ def get_config() -> ml_collections.ConfigDict:
     # lgaa | finetune (no replay) | joint (all tasks' real data at once) | experience_replay (some
     # real images are kept) | gan_replay (no autoencoder phase) | vae_replay (no adversarial phases)
     c.strategy = "lgaa"
-    c.model = "small"  # small | paper32 | paper64: lgaa_jax/networks/nets.py
+    c.model = "small"  # small | residual | paper32 | paper64: lgaa_jax/networks/nets.py
     c.compute_dtype = (
         "float32"  # float32 | bfloat16: of the networks; parameters and losses float32
     )

@@ -24,12 +24,13 @@ class Conv(nn.Module):
     kernel: int = 3
     stride: int = 1
     dtype: str = "float32"
+    kernel_init: nn.initializers.Initializer = WEIGHT_INIT
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """x: [B, H, W, C] -> [B, H / stride, W / stride, features]."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        kernel = self.param("kernel", WEIGHT_INIT, shape)
+        kernel = self.param("kernel", self.kernel_init, shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         x, kernel, bias = (a.astype(self.dtype) for a in (x, kernel, bias))
         return sums.add_bias(ops.conv(x, kernel, self.stride), bias)
@@ -101,14 +102,16 @@ def normalisation(kind: str, channels: int) -> nn.Module:
     return GroupNorm(math.gcd(channels, max(1, channels // GROUP_CHANNELS)))
 
 
-def dense(features: int, dtype: str) -> nn.Dense:
-    """A dense layer with the published initialisation."""
-    return nn.Dense(features, dtype=dtype, kernel_init=WEIGHT_INIT)
+def dense(
+    features: int, dtype: str, kernel_init: nn.initializers.Initializer = WEIGHT_INIT
+) -> nn.Dense:
+    """A dense layer, by default with the published initialisation."""
+    return nn.Dense(features, dtype=dtype, kernel_init=kernel_init)
 
 
-def head(features: int) -> nn.Dense:
+def head(features: int, kernel_init: nn.initializers.Initializer = WEIGHT_INIT) -> nn.Dense:
     """The last layer before a loss: float32, whatever the layers before it compute in."""
-    return dense(features, "float32")
+    return dense(features, "float32", kernel_init)
 
 
 def leaky_relu(x: jax.Array) -> jax.Array:

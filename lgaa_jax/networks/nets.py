@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from lgaa_jax.errors import UserError
+from lgaa_jax.networks import residual
 from lgaa_jax.networks.modules import ClassModel, Critic, DomainModel, Encoder, Generator
 
 Params = dict[str, Any]  # by network
@@ -27,15 +28,17 @@ class Preset:
     class_width: int  # channels of the first convolution of the class model
     code_size: int
     # Channels of the generator, in widths: of its first map and after each doubling up to an image
-    # smaller than `LARGE`.
+    # smaller than `LARGE`. Residual networks have the last of these, as many as `num_maps` says.
     stages: tuple[int, ...]
     domain_hidden: tuple[int, ...]  # features of the domain model's hidden layers
+    residual: bool = False  # networks/residual.py, not the published layers
 
 
 PRESETS = {
     "small": Preset((16, 32, 64), (1, 3), 16, 16, 64, (4, 2, 1), (64, 64)),
     "paper32": Preset((32,), (3,), 64, 32, 256, (4, 4, 4), (200, 100)),
     "paper64": Preset((64,), (3,), 64, 32, 256, (4, 4, 4), (400,)),
+    "residual": Preset((16, 32, 64), (1, 3), 32, 16, 64, (4, 4, 2, 1), (64, 64), residual=True),
 }
 LARGE = 64  # images of this size take one doubling more than `Preset.stages` has
 
@@ -44,9 +47,9 @@ LARGE = 64  # images of this size take one doubling more than `Preset.stages` ha
 class Nets:
     """The networks of a run and the sizes they share. `class_model` is None when U = 0."""
 
-    generator: Generator
-    encoder: Encoder
-    critic: Critic
+    generator: Generator | residual.Generator
+    encoder: Encoder | residual.Encoder
+    critic: Critic | residual.Critic
     class_model: ClassModel | None
     domain: DomainModel
     image_shape: tuple[int, int, int]
@@ -109,20 +112,41 @@ def _generator(
     return Generator(image_shape, channels, refined, norm, dtype)
 
 
+def _image_networks(
+    config: ml_collections.ConfigDict, image_shape: tuple[int, int, int], code_size: int
+) -> dict[str, Any]:
+    """Generator, encoder and critic, of the family and the widths that `config` names."""
+    preset, norm, dtype = PRESETS[config.model], config.net.norm, config.compute_dtype
+    width = config.net.width or preset.width
+    critic_width = config.net.critic_width or width
+    if not preset.residual:
+        channels = tuple(width * stage for stage in preset.stages)
+        return {
+            "generator": _generator(image_shape, channels, norm, dtype),
+            "encoder": Encoder(code_size, width, norm, dtype),
+            "critic": Critic(critic_width, dtype),
+        }
+    stages = preset.stages[-residual.num_maps(image_shape[0]) :]
+    channels, critic_channels = (
+        tuple(w * stage for stage in stages) for w in (width, critic_width)
+    )
+    return {
+        "generator": residual.Generator(image_shape, channels, norm, dtype),
+        "encoder": residual.Encoder(code_size, channels, norm, dtype),
+        "critic": residual.Critic(critic_channels, norm, dtype),
+    }
+
+
 def build_nets(config: ml_collections.ConfigDict, num_classes: int, num_tasks: int) -> Nets:
     """The networks that `config` asks for, for U = `num_classes` and N = `num_tasks`."""
     check_model(config)
     preset, net, dtype = PRESETS[config.model], config.net, config.compute_dtype
-    width = net.width or preset.width
     code_size = net.code_size or preset.code_size
     image_shape = (config.data.size, config.data.size, config.data.channels)
-    channels = tuple(width * stage for stage in preset.stages)
     class_width = net.class_width or preset.class_width
     class_model = ClassModel(num_classes, class_width, net.dropout, dtype)
     return Nets(
-        generator=_generator(image_shape, channels, net.norm, dtype),
-        encoder=Encoder(code_size, width, net.norm, dtype),
-        critic=Critic(net.critic_width or width, dtype),
+        **_image_networks(config, image_shape, code_size),
         class_model=class_model if num_classes else None,
         domain=DomainModel(num_tasks, preset.domain_hidden, dtype),
         image_shape=image_shape,
