@@ -7,6 +7,7 @@
 configs/default.py has every KEY. The same command again goes on where a run was stopped.
 """
 
+import logging as standard_logging
 import os
 import re
 import sys
@@ -43,13 +44,14 @@ ONLY_WITH = {"step": "eval", "strategies": "compare", "seeds": "compare", "devic
 
 def parse_flags(argv: list[str]) -> list[str]:
     """absl's parser, but a mistake in a flag, a config key or a config ends in one sentence."""
+    standard_logging.disable(standard_logging.WARNING)  # what ml_collections warns of is said below
     try:
         rest = flags.FLAGS(argv)
-    except flags.Error as error:
-        sys.exit(f"launch.py: {reason(error)}")
-    except Exception as error:  # whatever the user's config raises
+    except Exception as error:  # whatever the user's config raises; absl wraps some of it
         check_config_file()
         sys.exit(f"launch.py: {config_mistake(error)}")
+    finally:
+        standard_logging.disable(standard_logging.NOTSET)
     check_config_file()
     if not isinstance(CONFIG.value, ml_collections.ConfigDict):
         sys.exit(f"launch.py: get_config in {config_file()} must return a ConfigDict.")
@@ -59,6 +61,8 @@ def parse_flags(argv: list[str]) -> list[str]:
 def check_config_file() -> None:
     """Ends the program where there is no such config."""
     path = config_file()
+    if not path:
+        sys.exit("launch.py: name a config, such as --config=configs/quickstart.py.")
     if not os.path.isfile(path):
         if os.path.isfile(config_path()):
             sys.exit(
@@ -70,28 +74,36 @@ def check_config_file() -> None:
 
 def config_mistake(error: Exception) -> str:
     """What to say of an error that came while the config was loaded or changed by flags."""
-    path, where = config_file(), None
-    if isinstance(error, SyntaxError):
-        where = error.lineno
-    for frame in traceback.extract_tb(error.__traceback__):
-        if os.path.realpath(frame.filename) == os.path.realpath(path):
-            where = frame.lineno
+    path = config_file()
     if "no attribute 'get_config'" in str(error):
         return f"the config {path} has no function get_config(preset); configs/default.py has one."
-    if isinstance(error, ValueError):  # it says what may be: a preset, a number
-        return reason(error)
-    if where is not None:
-        return f"the config {path}, line {where}: {type(error).__name__}: {reason(error)}"
+    if "must have a value other than None" in str(error):
+        return f"get_config in {path} returned nothing; let it return the config."
+    cause: BaseException | None = error
+    while cause is not None:
+        line = config_line(cause, path)
+        # A ValueError says by itself what may be: a preset, a number.
+        if line is not None and not isinstance(cause, ValueError):
+            return f"the config {path}, line {line}: {type(cause).__name__}: {reason(cause)}"
+        cause = cause.__cause__ or cause.__context__
     if isinstance(error, AttributeError | KeyError):
-        return f"a --config.KEY is unknown: {reason(error)}; see configs/default.py."
+        return f"a --config.KEY is unknown: {reason(error).rstrip('?')}; see configs/default.py."
     return reason(error)
 
 
-def reason(error: Exception) -> str:
+def config_line(error: BaseException, path: str) -> int | None:
+    """The line of the file `path` that an error came from, if it did."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f.lineno for f in frames if os.path.realpath(f.filename) == os.path.realpath(path)]
+    return error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+
+
+def reason(error: BaseException) -> str:
     """The sentence in an exception of the flags: they wrap errors in each other, and tracebacks."""
     while error.args and isinstance(error.args[0], Exception):
         error = error.args[0]
-    *_, last = str(error.args[0] if error.args else error).strip().splitlines()
+    text = str(error.args[0] if error.args else error).strip() or type(error).__name__
+    last = text.splitlines()[-1]
     return re.sub(r"^ *[A-Za-z]*Error: ", "", last)
 
 
@@ -159,9 +171,12 @@ def main(argv: list[str]) -> None:
             "goes on from the last checkpoint."
         )
     except KeyboardInterrupt as error:
-        said = str(error) or "interrupted; the same command goes on from the last checkpoint."
-        print(f"launch.py: {said}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        print(f"launch.py: {error or 'interrupted.'}", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Not by sys.exit: XLA may be compiling in threads of its own, which Python would wait for
+        # or tear down under them. What was to be saved has been.
+        os._exit(INTERRUPTED)
 
 
 def compare(workdir: str) -> None:

@@ -14,7 +14,6 @@ What is chosen is stated in notes. Without splits: classes.py.
 import collections
 
 from lgaa_jax.data.classes import (
-    TEST_SHARE,
     File,
     by_checksum,
     check_mixed,
@@ -54,7 +53,8 @@ def arrange(listing: Listing, where: str) -> tuple[list[File], list[str]]:
     else:
         files = by_checksum(listing.images, base)
         notes += [f"{name}/, beside other folders, is taken as a class" for name in roles.values()]
-        notes.append(f"no test folder: one image in {TEST_SHARE} is a test image, by its checksum")
+        tests = sum(file.test for file in files)
+        notes.append(f"no test folder: {tests} of {counted(len(files))} are for testing")
     check_mixed(files, where)
     files, left_out = without_test_only(files)
     return files, notes + left_out

@@ -61,4 +61,5 @@ def task_grids(experiment: Experiment, state: TrainState, index: int) -> dict[st
     )
     images = {"real": real, "generated": generated}
     images |= {"reconstructed": reconstructed} if experiment.strategy.autoencodes else {}
-    return {kind: pictures.grid(cells) for kind, cells in images.items()}
+    names = [task.class_names[label] for label in task.classes]
+    return {kind: pictures.grid(cells, names) for kind, cells in images.items()}

@@ -8,7 +8,7 @@ import ml_collections
 from lgaa_jax.files import PathLike, write_json
 from lgaa_jax.run import drawing, finishing
 from lgaa_jax.run.session import Session, open_session, require_checkpoints
-from lgaa_jax.run.tables import known_tasks
+from lgaa_jax.run.tables import so_far
 from lgaa_jax.run.training import train_task
 from lgaa_jax.training.settings import fixed_settings
 from lgaa_jax.training.state import TrainState, begin_task
@@ -26,8 +26,10 @@ def run(config: ml_collections.ConfigDict, workdir: PathLike) -> TrainState:
     writes beside checkpoints and training metrics is made again where it is missing.
     """
     session = open_session(config, workdir)
-    write_json(session.workdir / "config.json", run_metadata(config))
-    with session.checkpoints:
+    write_json(
+        session.workdir / "config.json", run_metadata(config, session.experiment.class_names)
+    )
+    with session.checkpoints, session.told_when_interrupted():
         step = session.checkpoints.latest_step()
         restored = None if step is None else session.restore(step)
         state, record = restored or (session.fresh(), Record())
@@ -59,7 +61,7 @@ def _train(session: Session, state: TrainState, record: Record) -> tuple[TrainSt
             state, record = train_task(session, state, record, task, log, progress)
             progress.evaluating(experiment.names[task])
             record = finishing.finish_task(session, state, record, task, log)
-            progress.measured(known_tasks(experiment.names, record))
+            progress.measured(so_far(experiment.names, record))
             if step < total:
                 finishing.write_results(session, record)
                 console.after_task(experiment.names, record)

@@ -45,6 +45,11 @@ class Experiment:
         """Task names in their order."""
         return [task.name for task in self.tasks]
 
+    @property
+    def class_names(self) -> dict[str, tuple[str, ...]]:
+        """The name of each label, by task; tasks without classes are left out."""
+        return {task.name: task.class_names for task in self.tasks if task.classes}
+
     def alike(self, index: int, task: int) -> np.ndarray:
         """[N] bool: the tasks met when `task` ends that have the images of the task `index`."""
         alike = np.zeros(self.nets.num_tasks, bool)

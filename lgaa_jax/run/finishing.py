@@ -9,6 +9,7 @@ from lgaa_jax.files import write_json
 from lgaa_jax.run import drawing, measurement
 from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.run.session import Session
+from lgaa_jax.run.tables import short_names
 from lgaa_jax.training.state import TrainState
 from lgaa_jax.workdir import plots
 from lgaa_jax.workdir.record import Record
@@ -77,7 +78,6 @@ def earlier_classes(session: Session, task: int) -> list[dict[str, Any]]:
 
 def results_of(experiment: Experiment, record: Record) -> dict[str, Any]:
     """The object of results.json."""
-    class_names = {task.name: task.class_names for task in experiment.tasks if task.classes}
     config = experiment.config
     return summary(
         experiment.names,
@@ -85,7 +85,7 @@ def results_of(experiment: Experiment, record: Record) -> dict[str, Any]:
         config.seed,
         record,
         end=experiment.ends[-1],
-        class_names=class_names,
+        class_names=experiment.class_names,
     )
 
 
@@ -94,8 +94,13 @@ def write_results(session: Session, record: Record, name: str = RESULTS) -> dict
     results = results_of(session.experiment, record)
     write_json(session.workdir / name, results)
     if name == RESULTS and len(record.measured) > 1 and "risk" in results:
-        figure = session.workdir / "images" / "risk.png"
-        plots.risk(figure, session.experiment.names, results["risk"])
+        names = session.experiment.names
+        short = dict(zip(names, short_names(names), strict=True))
+        entries = [
+            {**entry, "task": short[entry["task"]], "after_task": short[entry["after_task"]]}
+            for entry in results["risk"]
+        ]
+        plots.risk(session.workdir / "images" / "risk.png", [*short.values()], entries)
     return results
 
 

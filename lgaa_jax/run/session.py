@@ -1,7 +1,9 @@
 """A run at work: its experiment, its workdir and what it has on disk."""
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -53,6 +55,17 @@ class Session:
         """Writes the file of evaluations."""
         if self.keeps:
             write_json(self.workdir / EVALUATIONS, record.to_json())
+
+    @contextlib.contextmanager
+    def told_when_interrupted(self) -> Iterator[None]:
+        """Gives a KeyboardInterrupt a sentence on where the same command goes on."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.checkpoints.wait()
+            step = self.checkpoints.latest_step()
+            then = "starts anew" if step is None else f"goes on from step {step}"
+            raise KeyboardInterrupt(f"interrupted; the same command {then}.") from None
 
     def _stored(self) -> Record | None:
         """The record in the file of evaluations; None where it is absent or damaged."""

@@ -12,6 +12,7 @@ from lgaa_jax.data.loading import Task
 from lgaa_jax.evaluation import lifelong
 from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.training.state import TrainState
+from lgaa_jax.workdir.pictures import stems
 from lgaa_jax.workdir.record import Record
 from lgaa_jax.workdir.results import matrix
 
@@ -33,7 +34,7 @@ def opening(
     config, total = experiment.config, experiment.ends[-1]
     yield "workdir", f"{workdir} ({status})"
     devices = jax.devices()
-    used = f"{devices[0].platform}, {devices[0].device_kind}"
+    used = ", ".join(dict.fromkeys((devices[0].platform, devices[0].device_kind)))
     yield "device", used if len(devices) == 1 else f"{used} (the first of {len(devices)})"
     yield "strategy", f"{config.strategy}, labels {config.labels}, seed {config.seed}"
     for i, task in enumerate(experiment.tasks):
@@ -83,8 +84,19 @@ def known_tasks(names: Sequence[str], record: Record) -> str:
     """The figure of each task in the last evaluation."""
     name, _, one = shown_metric(record)
     last = matrix(record.measured, names, name)[len(record.measured) - 1]
-    pairs = zip(names, last, strict=True)
+    pairs = zip(short_names(names), last, strict=True)
     return "  ".join(f"{task} {value / one:.1f}" for task, value in pairs if value is not None)
+
+
+def so_far(names: Sequence[str], record: Record) -> str:
+    """The last evaluation in the few words that a bar has room for."""
+    return f"{spoken(shown_metric(record)[0])} {known_tasks(names, record)}"
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """The tasks' names, of folders without most of their paths."""
+    pairs = zip(names, stems(names), strict=True)
+    return [stem if is_folder(name) else name for name, stem in pairs]
 
 
 def after_task(names: Sequence[str], record: Record) -> str:
@@ -98,7 +110,7 @@ def after_task(names: Sequence[str], record: Record) -> str:
         parts.append(f"mean {lifelong.average_accuracy(known) / one:.1f}")
         if (forgotten := lifelong.forgetting(known)) is not None:
             parts.append(f"forgotten {forgotten / one:.1f}")
-    return f"after {names[last]}: {spoken(name)} ({unit})  " + "  ".join(parts)
+    return f"after {short_names(names)[last]}: {spoken(name)} ({unit})  " + "  ".join(parts)
 
 
 def spoken(metric: str) -> str:
@@ -116,8 +128,8 @@ def closing_rows(names: Sequence[str], record: Record) -> Iterator[list[str]]:
     def cells(values: Sequence[float | None], one: float) -> list[str]:
         return ["-" if value is None else f"{value / one:.1f}" for value in values]
 
-    yield [f"{spoken(name)} ({unit})", *names]
-    rows = zip(names, matrix(record.measured, names, name), strict=True)
+    yield [f"{spoken(name)} ({unit})", *short_names(names)]
+    rows = zip(short_names(names), matrix(record.measured, names, name), strict=True)
     for after, values in list(rows)[: len(record.measured)]:
         yield [f"after {after}", *cells(values, one)]
     psnr = [record.measured[-1].get(task, {}).get("psnr") for task in names]

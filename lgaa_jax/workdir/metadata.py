@@ -7,6 +7,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,19 @@ def plain_config(config: ml_collections.ConfigDict) -> dict[str, Any]:
     return json.loads(json.dumps(config.to_dict()))
 
 
-def run_metadata(config: ml_collections.ConfigDict) -> dict[str, Any]:
+def run_metadata(
+    config: ml_collections.ConfigDict, class_names: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
     """What config.json holds.
 
-    config: every key; versions: of the packages; device: kind and number of the devices; command:
-    the command line; commit: of the sources, where git has one, with "+" when files differ from it.
+    config: every key; classes: {task: name of each label}; versions: of the packages; device: kind
+    and number of the devices; command: the command line; commit: of the sources, where git has one,
+    with "+" when files differ from it.
     """
     devices = jax.devices()
     found = {
         "config": plain_config(config),
+        "classes": {task: list(names) for task, names in class_names.items()},
         "versions": versions(),
         "device": {"kind": devices[0].device_kind, "count": len(devices)},
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),

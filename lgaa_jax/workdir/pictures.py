@@ -8,18 +8,22 @@ from collections.abc import Sequence
 
 import numpy as np
 import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
 
 from lgaa_jax.files import PathLike, write_bytes
 
 _GREY = 128  # of the lines in a grid: seen on black and on white images
+_LETTER, _HEADING = 11, 96  # pixels: size of the letters of a heading, and its longest side
 _LONGEST = 80  # bytes of a stem: a file system takes 255 for a name, and more is added to a stem
 
 
-def grid(images: np.ndarray, cell: int = 32, gap: int = 2) -> np.ndarray:
+def grid(images: np.ndarray, names: Sequence[str] = (), cell: int = 32, gap: int = 2) -> np.ndarray:
     """One picture of rows and columns of images, with `gap` grey pixels between and around.
 
     images: uint8 [rows, cols, H, W, C], C 1 or 3. Small ones are enlarged by a whole factor
-    until the shorter side has `cell` pixels. Returns uint8 [height, width, C].
+    until the shorter side has `cell` pixels. names: of the columns, written above them, or none.
+    Returns uint8 [height, width, C].
     """
     if images.ndim != 5 or images.shape[-1] not in (1, 3) or images.dtype != np.uint8:
         form = f"{images.dtype} {images.shape}"
@@ -30,7 +34,39 @@ def grid(images: np.ndarray, cell: int = 32, gap: int = 2) -> np.ndarray:
     around = ((0, 0), (0, 0), (gap, 0), (gap, 0), (0, 0))  # above and left; the rest is added last
     cells = np.pad(images, around, constant_values=_GREY).swapaxes(1, 2)
     picture = cells.reshape(rows * (h * factor + gap), cols * (w * factor + gap), c)
-    return np.pad(picture, ((0, gap), (0, gap), (0, 0)), constant_values=_GREY)
+    picture = np.pad(picture, ((0, gap), (0, gap), (0, 0)), constant_values=_GREY)
+    if not names:
+        return picture
+    strip = _headings(names, w * factor + gap, picture.shape[1])
+    return np.concatenate([np.repeat(strip[..., None], c, axis=2), picture])
+
+
+def _headings(names: Sequence[str], column: int, width: int) -> np.ndarray:
+    """Names in black on white above columns of `column` pixels; all on end where one is wider.
+
+    Returns uint8 [height, width].
+    """
+    words = [_written(" ".join(name.split())) for name in names]
+    if any(word.width > column - 4 for word in words):
+        words = [word.rotate(90, expand=True) for word in words]
+    height = max(word.height for word in words) + 4
+    strip = PIL.Image.new("L", (width, height), 255)
+    for i, word in enumerate(words):
+        strip.paste(word, (i * column + (column - word.width) // 2, height - word.height - 2))
+    return np.asarray(strip)
+
+
+def _written(name: str) -> PIL.Image.Image:
+    """The name as a picture one line high, cut where it is too long."""
+    text = name.encode(errors="replace").decode()  # a name may hold bytes that are no text
+    font = PIL.ImageFont.load_default(_LETTER)
+    if font.getlength(text) > _HEADING:
+        text = next(
+            t for n in range(len(text), -1, -1) if font.getlength(t := text[:n] + "...") <= _HEADING
+        )
+    word = PIL.Image.new("L", (max(1, round(font.getlength(text))), sum(font.getmetrics())), 255)
+    PIL.ImageDraw.Draw(word).text((0, 0), text, fill=0, font=font)
+    return word
 
 
 def save_png(path: PathLike, array: np.ndarray) -> None:

@@ -233,7 +233,7 @@ def test_what_is_told_of_the_files_is_noted(tmp_path):
     (task,) = load(root, tmp_path)
     assert task.class_names == ("a2", "a10", "b", "deep")
     assert task.notes == (
-        "no test folder: one image in 10 is a test image, by its checksum",
+        "no test folder: 11 of 94 images are for testing",
         "1 file passed over: 1 .txt",
         "1 image with several frames or pages: the first is taken",
         "3 images of 16-bit grey with no value above 4095 of 65535: they load nearly black; "

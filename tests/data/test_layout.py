@@ -10,7 +10,11 @@ from lgaa_jax.data.layout import arrange
 from lgaa_jax.data.listing import Entry, Listing
 from lgaa_jax.errors import UserError
 
-BY_CHECKSUM = "no test folder: one image in 10 is a test image, by its checksum"
+
+def by_checksum(files):
+    """The note on files that were split by the checksums of their paths."""
+    tests = sum(test for _, _, test in files)
+    return f"no test folder: {tests} of {len(files)} images are for testing"
 
 
 def listing(*names, empty=()):
@@ -65,7 +69,7 @@ def test_one_folder_around_everything_is_taken_as_the_folder_itself(around):
         assert {test for _, other, test in files if other == label} == {True, False}
     assert notes[-2:] == [
         f"all images lie in {around}, which is taken as the folder itself",
-        BY_CHECKSUM,
+        by_checksum(files),
     ]
 
 
@@ -83,7 +87,7 @@ def test_one_folder_of_images_is_a_class_unless_it_is_called_like_a_split():
 def test_one_split_name_beside_other_folders_is_a_class():
     files, notes = taken(*(f"{vehicle}/{i}.png" for vehicle in ("bus", "train") for i in range(4)))
     assert {label for _, label, _ in files} == {"bus", "train"}
-    assert notes == ["train/, beside other folders, is taken as a class", BY_CHECKSUM]
+    assert notes == ["train/, beside other folders, is taken as a class", by_checksum(files)]
 
 
 @pytest.mark.parametrize(

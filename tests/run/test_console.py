@@ -54,7 +54,7 @@ def test_the_opening_lines_say_what_runs_and_on_what():
     lines = list(tables.opening(experiment(*tasks), "runs/x", STATE, "new"))
     assert lines == [
         ("workdir", "runs/x (new)"),
-        ("device", f"cpu, cpu (the first of {len(jax.devices())})"),
+        ("device", f"cpu (the first of {len(jax.devices())})"),
         ("strategy", "lgaa, labels all, seed 3"),
         ("task 1", "digits: 1,297 training and 500 test images, 10 classes, 10 % labelled"),
         ("task 2", "folder:pets: 30 training and 10 test images, 2 classes"),

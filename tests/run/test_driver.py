@@ -133,7 +133,8 @@ def test_a_run_writes_what_the_design_lists(whole):
     assert sorted({line["step"] for line in logged}) == [2, 4, 5, 6, 8, 10]
     assert any("train/loss/critic" in line for line in logged)
     assert any("eval/digits/accuracy" in line for line in logged)
-    rates = {line["step"]: line.get("train/learning_rate/critic") for line in logged}
+    rate = "train/learning_rate/critic"
+    rates = {line["step"]: line[rate] for line in logged if rate in line}
     assert rates[4] == rates[6] == pytest.approx(2e-4)
     assert rates[5] == pytest.approx(1e-4)  # the second of two steps over which it falls
     pictures = {str(p.relative_to(workdir / "images")) for p in workdir.glob("images/*/*.png")}
@@ -143,6 +144,7 @@ def test_a_run_writes_what_the_design_lists(whole):
     assert written["config"]["batch_size"] == 16
     assert written["device"] == {"kind": "cpu", "count": 2}
     assert written["command"]
+    assert written["classes"]["letters"] == list("ABCDEFGHIJ")
 
 
 @pytest.mark.parametrize(
@@ -360,7 +362,7 @@ def test_a_task_with_more_classes_is_refused_before_anything_is_changed(
 ):
     monkeypatch.setitem(sources.SOURCES, "more", sources.Source(11, embedded.digits))
     config = small_config(tasks="digits", max_tasks=2)
-    files.write_json(tmp_path / "config.json", run_metadata(config))
+    files.write_json(tmp_path / "config.json", run_metadata(config, {}))
     config.tasks = "digits,more"
     with pytest.raises(UserError, match=r"task 'more' has 11 classes and .* have room for 10"):
         driver.run(config, tmp_path)

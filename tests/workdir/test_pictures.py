@@ -31,6 +31,20 @@ def test_grid_leaves_large_images_as_they_are():
     assert pictures.grid(np.zeros((1, 1, 40, 40, 1), np.uint8)).shape == (44, 44, 1)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_names_stand_above_their_columns(channels):
+    images = np.zeros((1, 3, 32, 32, channels), np.uint8)
+    bare = pictures.grid(images)
+    for names in (["0", "", "2"], ["sandal", "", "ankle boot"], ["n" * 999, "", "\udcff\n"]):
+        picture = pictures.grid(images, names)
+        height = len(picture) - len(bare)
+        assert 10 < height <= 104
+        np.testing.assert_array_equal(picture[height:], bare)
+        dark = (picture[:height] < 128).any((0, 2))
+        columns = [dark[34 * i : 34 * (i + 1)].any() for i in range(3)]
+        assert columns == [True, False, True]
+
+
 @pytest.mark.parametrize("bad", [np.zeros((2, 8, 8, 1), np.uint8), np.zeros((1, 1, 8, 8, 1))])
 def test_grid_refuses_another_form(bad):
     with pytest.raises(ValueError, match="a grid takes uint8"):
