@@ -7,6 +7,7 @@
 configs/default.py has every KEY. The same command again goes on where a run was stopped.
 """
 
+import itertools
 import logging as standard_logging
 import os
 import re
@@ -109,7 +110,7 @@ def reason(error: BaseException) -> str:
 
 def config_path() -> str:
     """What --config names: FILE or FILE:PRESET; also where its parsing failed."""
-    for argument, following in zip(sys.argv[1:], [*sys.argv[2:], ""], strict=True):
+    for argument, following in itertools.pairwise([*sys.argv[1:], ""]):
         name, assigned, value = argument.partition("=")
         if name in ("--config", "-config"):
             return value if assigned else following

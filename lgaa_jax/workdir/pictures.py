@@ -64,7 +64,8 @@ def _written(name: str) -> PIL.Image.Image:
         text = next(
             t for n in range(len(text), -1, -1) if font.getlength(t := text[:n] + "...") <= _HEADING
         )
-    word = PIL.Image.new("L", (max(1, round(font.getlength(text))), sum(font.getmetrics())), 255)
+    size = max(1, round(font.getlength(text))), round(font.getbbox("Ag")[3]) + 1
+    word = PIL.Image.new("L", size, 255)
     PIL.ImageDraw.Draw(word).text((0, 0), text, fill=0, font=font)
     return word
 

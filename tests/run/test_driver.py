@@ -1,18 +1,17 @@
 """Whole runs at test size: stopping and resuming, what is written, evaluation, and refusals."""
 
-import dataclasses
 import json
 import shutil
 
 import jax
 import numpy as np
 import pytest
-from conftest import assert_equal, small_config
+from conftest import assert_equal, read_json, small_config
 
 from lgaa_jax import files
-from lgaa_jax.data import embedded, loading, sources
+from lgaa_jax.data import embedded, sources
 from lgaa_jax.errors import UserError
-from lgaa_jax.run import drawing, driver, measurement, session, training
+from lgaa_jax.run import driver, measurement, session, training
 from lgaa_jax.run.progress import Progress
 from lgaa_jax.workdir.metadata import run_metadata
 
@@ -55,10 +54,6 @@ def test_calls_end_with_every_period_and_take_no_more_than_allowed():
     assert list(training.calls(6, 11, 4, (3, 5))) == [(6, 9), (9, 10), (10, 11)]
 
 
-def read(path):
-    return json.loads(path.read_text())
-
-
 RATES = {"train/steps_per_second", "train/images_per_second"}
 
 
@@ -70,20 +65,33 @@ def lines(workdir):
 
 def without_seconds(path):
     """results.json less the one entry that is a time."""
-    results = read(path)
+    results = read_json(path)
     assert results.pop("seconds") >= 0
     return results
 
 
+@pytest.fixture(scope="module", autouse=True)
+def experiments():
+    """Runs of the same config share their experiment: to trace and load it takes seconds."""
+    build, built = session.build, {}
+
+    def memo(config):
+        text = config.to_json()
+        if text not in built:
+            built[text] = build(config)
+        return built[text]
+
+    with pytest.MonkeyPatch.context() as m:
+        m.setattr(session, "build", memo)
+        yield built
+
+
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, experiments):
     """An uninterrupted run: its folder and final state. Its step is compiled once for all tasks."""
     workdir = tmp_path_factory.mktemp("whole") / "run"
-    built, build = [], session.build
-    with pytest.MonkeyPatch.context() as m:
-        m.setattr(session, "build", lambda config: built.append(build(config)) or built[-1])
-        s = driver.run(small_config(), workdir)
-    assert built[0].train_steps._cache_size() == 1
+    s = driver.run(small_config(), workdir)
+    assert experiments[small_config().to_json()].train_steps._cache_size() == 1
     return workdir, s
 
 
@@ -140,7 +148,7 @@ def test_a_run_writes_what_the_design_lists(whole):
     pictures = {str(p.relative_to(workdir / "images")) for p in workdir.glob("images/*/*.png")}
     assert "1_after_letters/digits_generated.png" in pictures
     assert len(pictures) == 9
-    written = read(workdir / "config.json")
+    written = read_json(workdir / "config.json")
     assert written["config"]["batch_size"] == 16
     assert written["device"] == {"kind": "cpu", "count": 2}
     assert written["command"]
@@ -184,7 +192,7 @@ def test_eval_of_an_earlier_step_writes_beside_the_results(whole):
     assert (first["steps"], first["accuracy"][1]) == (5, [None, None])
     assert not first["finished"]
     assert "forgetting" not in first
-    assert read(whole[0] / "results-5.json") == first
+    assert read_json(whole[0] / "results-5.json") == first
     assert (whole[0] / "results.json").read_bytes() == written
 
 
@@ -204,9 +212,11 @@ def test_what_is_missing_or_was_measured_otherwise_is_made_again(whole, tmp_path
     assert picture.read_bytes() == drawn
     assert list(lines(workdir)) == list(lines(whole[0]))
     driver.run(small_config(**{"eval.samples": 40}), workdir)
-    results = read(workdir / "results.json")
+    results = read_json(workdir / "results.json")
     assert (results["eval"]["samples"], results["generation"]["digits"]["samples"]) == (40, 40)
-    settings = [entry["samples"] for entry in read(workdir / "evaluations.json")["measured_with"]]
+    settings = [
+        entry["samples"] for entry in read_json(workdir / "evaluations.json")["measured_with"]
+    ]
     assert settings == [40, 40]
 
 
@@ -241,97 +251,15 @@ def test_eval_needs_a_run_and_a_step_that_it_kept(whole, tmp_path):
         driver.evaluate(small_config(), whole[0], step=3)
 
 
-@pytest.mark.parametrize(
-    "strategy",
-    [
-        pytest.param("finetune", marks=pytest.mark.slow),
-        pytest.param("joint", marks=pytest.mark.slow),
-        pytest.param("experience_replay", marks=pytest.mark.slow),
-        "gan_replay",
-        pytest.param("vae_replay", marks=pytest.mark.slow),
-    ],
-)
-def test_the_baselines_run_in_the_same_harness(tmp_path, strategy):
-    changes = {"strategy": strategy, "steps_per_task": 2, "eval.generation": "never"}
-    driver.run(small_config(**changes), tmp_path)
-    results = read(tmp_path / "results.json")
-    assert results["strategy"] == strategy
-    assert (results["accuracy"][0][1] is None) == (strategy != "joint")
-    assert ("risk" in results) == strategy.endswith(("gan_replay", "vae_replay"))
-    reconstructed = list(tmp_path.glob("images/*/*_reconstructed.png"))
-    autoencodes = strategy != "gan_replay"
-    assert ("reconstruction" in results) == bool(reconstructed) == autoencodes
-
-
-ACCURACY = {
-    "accuracy",
-    "average_accuracy",
-    "forgetting",
-    "forgetting_by_task",
-    "backward_transfer",
-}
-
-
-@pytest.mark.slow
-def test_without_labels_there_is_no_accuracy(tmp_path):
-    driver.run(small_config(labels="none", steps_per_task=2), tmp_path)
-    results = read(tmp_path / "results.json")
-    assert (ACCURACY | {"clustering_accuracy", "risk"}).isdisjoint(results)
-    assert len(results["domain_accuracy"]) == len(results["linear_probe"]) == 2
-
-
-def test_without_labels_classes_are_found_and_the_true_ones_are_for_evaluation_only(
-    tmp_path, monkeypatch
-):
-    changes = {"num_classes": 3, "steps_per_task": 2, "eval.generation": "never"}
-    config = small_config(labels="none", **changes)
-    s = driver.run(config, tmp_path / "run")
-    results = read(tmp_path / "run/results.json")
-    (first, unlearned), last = results["clustering_accuracy"]
-    assert unlearned is None
-    assert all(1 / 10 <= value <= 1 for value in (first, *last, *results["linear_probe"]))
-    assert len(results["linear_probe"]) == 2
-    assert ACCURACY.isdisjoint(results)
-    # The moments of codes move for the classes that were inferred.
-    moved = np.abs(s.codes["mean"]).sum(-1) > 0
-    assert moved.any(axis=1).all()
-
-    def without_truth(config):
-        for task in load(config):
-            train_set, test_set = (
-                dataclasses.replace(split, truth=np.full_like(split.truth, -1))
-                for split in (task.train, task.test)
-            )
-            yield dataclasses.replace(task, train=train_set, test=test_set)
-
-    load = loading.load
-    monkeypatch.setattr(loading, "load", lambda config: tuple(without_truth(config)))
-    monkeypatch.setattr(drawing, "task_grids", lambda *args: {})
-    assert_equal(s, driver.run(config, tmp_path / "without"))
-    without = read(tmp_path / "without/results.json")
-    assert {"clustering_accuracy", "linear_probe"}.isdisjoint(without)
-
-
-@pytest.mark.slow
-def test_a_run_of_paper64(tmp_path):
-    """As the 64x64 configs have it, at a small width: five critic updates a step and no labels."""
-    sizes = {"model": "paper64", "data.size": 64, "data.channels": 3, "net.width": 4}
-    changes = {"labels": "none", "loss.n_critic": 5, "steps_per_task": 2}
-    s = driver.run(small_config(**sizes, **changes), tmp_path)
-    assert int(s.step) == 4
-    assert int(s.opt["critic"][0].count) == 20
-    assert set(read(tmp_path / "results.json")["reconstruction"]) == {"digits", "letters"}
-
-
 def test_a_run_that_is_given_a_task_ends_in_the_same_bits_as_one_that_knew_it(whole, tmp_path):
     """The first run has finished when it is extended."""
     first = small_config(tasks="digits", max_tasks=2, **{"eval.generation": "never"})
     driver.run(first, tmp_path)
-    assert read(tmp_path / "results.json")["finished"]
+    assert read_json(tmp_path / "results.json")["finished"]
     assert_equal(whole[1], driver.run(small_config(max_tasks=2), tmp_path))
     assert list(lines(tmp_path)) == list(lines(whole[0]))
     assert without_seconds(tmp_path / "results.json") == without_seconds(whole[0] / "results.json")
-    assert read(tmp_path / "config.json")["config"]["tasks"] == "digits,letters"
+    assert read_json(tmp_path / "config.json")["config"]["tasks"] == "digits,letters"
 
 
 @pytest.mark.slow
@@ -366,25 +294,7 @@ def test_a_task_with_more_classes_is_refused_before_anything_is_changed(
     config.tasks = "digits,more"
     with pytest.raises(UserError, match=r"task 'more' has 11 classes and .* have room for 10"):
         driver.run(config, tmp_path)
-    assert read(tmp_path / "config.json")["config"]["tasks"] == "digits"
-
-
-def test_a_task_without_classes_beside_one_that_has_some(tmp_path, monkeypatch):
-    """First, so that it is replayed while the other is learned."""
-    monkeypatch.setitem(sources.SOURCES, "plain", sources.Source(0, embedded.digits))
-    config = small_config(tasks="plain,letters,plain", steps_per_task=2)
-    s = driver.run(config, tmp_path)
-    results = read(tmp_path / "results.json")
-    (_, first, _), (_, last, _) = results["accuracy"][1:]
-    assert results["accuracy"] == [[None] * 3, [None, first, None], [None, last, None]]
-    assert results["average_accuracy"] == last
-    assert results["forgetting"] == pytest.approx(first - last)
-    assert set(results["generation"]) == {"letters"}
-    assert {entry["task"] for entry in results["risk"]} == {"letters"}
-    # Its codes are kept in its first column.
-    moved = (np.asarray(s.codes["mean"]) != 0).any(axis=-1)
-    assert (moved[[0, 2]] == (np.arange(10) == 0)).all()
-    assert moved[1].sum() > 1
+    assert read_json(tmp_path / "config.json")["config"]["tasks"] == "digits"
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(monkeypatch, tmp_path):

@@ -42,6 +42,7 @@ def launch(*args, cache="never-made"):
         ([QUICKSTART, "--mode=compare", "--strategies=lgaa,x"], "strategy='x' cannot be used"),
         ([QUICKSTART, "--step=3"], "--step goes with --mode=eval"),
         ([QUICKSTART, "digits"], "'digits' is not a flag"),
+        ([], "name a config, such as --config=configs/quickstart.py."),
         (["--config=configs/quickstart.py:large"], "no preset 'large'"),
         (["--config=configs/quickstar.py"], "configs/quickstar.py"),
         ([QUICKSTART, "--mode=eval"], "holds no checkpoints"),

@@ -75,6 +75,7 @@ def test_the_same_step_is_the_same_and_another_step_is_not(system, jitted):
     assert not same(first.params["critic"], later.params["critic"])
 
 
+@pytest.mark.slow
 def test_steps_of_paper64_without_classes_with_five_critic_updates_and_without_an_average(key):
     """How 64x64 images are trained in the published code, at a small width."""
     sizes = {"model": "paper64", "data.size": 64, "data.channels": 3, "net.width": 2}
