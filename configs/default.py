@@ -101,8 +101,12 @@ def get_config() -> ml_collections.ConfigDict:
     replay.pool_size = 10_000  # images per earlier task that mode materialised draws
     replay.buffer_size = 200  # real images per earlier task that strategy experience_replay keeps
 
-    # What is measured of generated images (docs/theory.md); changes nothing in training.
+    # What is measured, and on which images (docs/theory.md). Nothing here but `split` changes
+    # anything in training.
     c.eval = ev = ml_collections.ConfigDict()
+    # What is measured on: test, or validation: a tenth of each training set, taken out of training
+    # (lgaa_jax/data/held_out.py). Settings are to be chosen on the latter.
+    ev.split = "test"
     ev.generation = "last"  # when generated images are measured: after the last task | each | never
     ev.samples = 5000  # images drawn of each task, most test images used, there and in the risk
     ev.classifier_steps = 500  # training steps of the reference classifier and of the fitted one

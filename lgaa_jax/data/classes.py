@@ -3,10 +3,8 @@
 classes  Each folder in a split, or in the folder itself, with the images at any depth below it; in
          natural order (2 before 10, capitals as small letters). Without such folders: unlabelled.
          A class that occurs in the test split only is left out.
-split    An image is for testing by the checksum of its path, one in ten. In a class (or an
-         unlabelled folder) of two or more images, where this takes none, it takes the one with the
-         lowest checksum; where it takes all, it spares the one with the highest. So an added image
-         moves at most one other.
+split    An image is for testing by the checksum of its path, one in ten of each class, or of an
+         unlabelled folder (held_out.py).
 """
 
 import collections
@@ -16,10 +14,11 @@ import re
 import zlib
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
+from lgaa_jax.data import held_out
 from lgaa_jax.data.listing import Entry, printable
 from lgaa_jax.errors import UserError
-
-TEST_SHARE = 10  # one image in so many is a test image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,13 +67,10 @@ def _label(inner: str) -> str | None:
 
 
 def _test_names(names: Sequence[str]) -> set[str]:
-    """Which images of a class are for testing; at least one and not all, where there are two."""
-    checksums = {name: zlib.crc32(os.fsencode(name)) for name in names}
-    ordered = sorted(names, key=lambda name: (checksums[name], name))
-    chosen = {name for name in names if checksums[name] % TEST_SHARE == 0}
-    if not chosen and len(names) > 1:
-        return {ordered[0]}
-    return chosen - {ordered[-1]} if len(chosen) == len(names) else chosen
+    """Which images of a class are for testing."""
+    ordered = sorted(names)  # in case that checksums are equal
+    checksums = np.array([zlib.crc32(os.fsencode(name)) for name in ordered], np.int64)
+    return {ordered[i] for i in np.flatnonzero(held_out.chosen(checksums))}
 
 
 def check_mixed(files: Sequence[File], where: str) -> None:

@@ -12,7 +12,7 @@ import ml_collections
 import numpy as np
 from PIL import Image
 
-from lgaa_jax.data import folder_images, folders, tfds_sets
+from lgaa_jax.data import folder_images, folders, held_out, tfds_sets
 from lgaa_jax.data.images import BACKGROUNDS, Form
 from lgaa_jax.data.notation import TaskSpec, check_tasks
 from lgaa_jax.data.sources import lookup
@@ -76,7 +76,7 @@ def load(config: ml_collections.ConfigDict) -> tuple[Task, ...]:
             loaded = _load_folder(spec.source, form, settings.skip_broken, settings.cache_dir)
         else:
             loaded = _load_source(spec.source, settings.data_dir, form)
-        tasks.append(_task(spec, loaded, share, config.seed))
+        tasks.append(_task(spec, loaded, share, config))
     return tuple(tasks)
 
 
@@ -153,9 +153,12 @@ def _shared(images: np.ndarray, labels: np.ndarray) -> Split:
     return Split(images, labels, truth=labels)
 
 
-def _task(spec: TaskSpec, loaded: _Loaded, share: float, seed: int) -> Task:
+def _task(spec: TaskSpec, loaded: _Loaded, share: float, config: ml_collections.ConfigDict) -> Task:
     """Takes the spec's classes out of its source and hides the labels that are not to be used."""
     train, test = _take(loaded, spec)
+    if config.eval.split == "validation":
+        chosen = held_out.validation(train.images, train.truth)
+        train, test = train.take(~chosen), train.take(chosen)
     notes = (*loaded.notes, *task_notes(train.images, train.truth, test.truth, loaded.class_names))
     if not share:
         train, test = (
@@ -164,7 +167,7 @@ def _task(spec: TaskSpec, loaded: _Loaded, share: float, seed: int) -> Task:
         )
     elif share < 1:
         # A checksum, because Python's hash of a string differs between processes.
-        rng = np.random.default_rng((seed, zlib.crc32(os.fsencode(spec.base))))
+        rng = np.random.default_rng((config.seed, zlib.crc32(os.fsencode(spec.base))))
         train = dataclasses.replace(train, labels=_keep_share(train.labels, share, rng))
     classes = tuple(int(c) for c in np.unique(train.labels) if c >= 0)
     names = loaded.class_names if classes else ()

@@ -1,4 +1,8 @@
-"""Classifiers trained apart from the run, by which generated images are judged."""
+"""Classifiers trained apart from the run, by which generated images are judged.
+
+Their architecture, recipe and labels are their own: no key of the networks and no share of labels
+changes them, so that figures of runs that differ in those can be compared.
+"""
 
 import dataclasses
 import functools
@@ -25,7 +29,8 @@ from lgaa_jax.training import losses
 
 BATCH, PREDICT_BATCH = 64, 250
 LEARNING_RATE = 1e-3  # at the start; it falls to 0 along a cosine
-RECIPE = 1  # to be raised when training changes in what the constants above do not tell
+WIDTH, DROPOUT = 16, 0.5  # of the judge, a class model
+RECIPE = 2  # to be raised when training changes in what the constants above do not tell
 
 Carry = tuple[Params, optax.OptState]
 Begin = Callable[[jax.Array, np.ndarray], Carry]
@@ -69,16 +74,15 @@ def train(
     return Classifier(model, jax.block_until_ready(carry[0]))
 
 
-def reference(
-    model: ClassModel, split: Split, steps: int, folder: str | os.PathLike[str]
-) -> Classifier:
-    """The classifier of a real training set; trained once and kept in `folder`."""
+def reference(split: Split, steps: int, folder: str | os.PathLike[str]) -> Classifier:
+    """The judge: learned from all true labels of a training set, once, and kept in `folder`."""
+    model = ClassModel(int(split.truth.max()) + 1, WIDTH, DROPOUT)
     path = pathlib.Path(folder) / f"{_name(model, split, steps)}.msgpack"
     if path.exists():
         params = _read(model, split.images[:1], path.read_bytes())
         if params is not None:
             return Classifier(model, params)
-    trained = train(model, split.images, split.labels, steps, seed=0)
+    trained = train(model, split.images, split.truth, steps, seed=0)
     write_bytes(path, flax.serialization.to_bytes(trained.params))
     return trained
 
@@ -87,7 +91,7 @@ def _name(model: ClassModel, split: Split, steps: int) -> str:
     """A name that differs whenever the classifier would: by its recipe and its training set."""
     recipe = f"{RECIPE} {model} {steps} {BATCH} {LEARNING_RATE} {split.images.shape}"
     content = hashlib.sha256(recipe.encode())
-    for column in (split.images, split.labels):
+    for column in (split.images, split.truth):
         content.update(np.ascontiguousarray(column).data)
     return content.hexdigest()[:16]
 

@@ -1,6 +1,6 @@
 """How generated images compare with real ones: metrics of two sets of features, in NumPy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def precision_recall(
     return _covered(fake, real, k), _covered(real, fake, k)
 
 
-def class_balance(predicted: np.ndarray, classes: tuple[int, ...]) -> float:
+def class_balance(predicted: np.ndarray, classes: Sequence[int] | np.ndarray) -> float:
     """Entropy of the shares of `classes` among `predicted`, 1 when they are even, 0 for one class.
 
     predicted: [n] int. All labels outside `classes` together count as one more class in the sum but

@@ -18,7 +18,6 @@ from lgaa_jax.evaluation import (
 )
 from lgaa_jax.evaluation.inference import infer_split
 from lgaa_jax.files import expand
-from lgaa_jax.networks.modules import ClassModel
 from lgaa_jax.networks.nets import Params
 from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.training.sampling import sample_task
@@ -108,7 +107,8 @@ def _generation(
         experiment.nets, state.sampler, key, index, n, experiment.class_mask
     )
     values: dict[str, float] = {}
-    if experiment.tasks[index].classes and len(real) > sample_metrics.NEIGHBOURS:
+    labelled = (experiment.tasks[index].train.truth >= 0).any()
+    if labelled and len(real) > sample_metrics.NEIGHBOURS:
         values = _judged(experiment, experiment.tasks[index], real, images, asked, workdir)
     weights = experiment.config.eval.inception_weights
     if weights and len(real) > 1:  # a covariance needs two
@@ -125,31 +125,30 @@ def _judged(
     asked: np.ndarray,
     workdir: Path,
 ) -> dict[str, float]:
-    """What a reference classifier and one trained on the samples say of them."""
-    settings, model = experiment.config.eval, _class_model(experiment)
-    steps = settings.classifier_steps
+    """What a reference classifier and one trained on the samples say of them.
+
+    The reference knows the true labels, whatever the run knew. Where the run had none, a sample was
+    asked for no true class, and what compares the two is left out.
+    """
+    settings, test = experiment.config.eval, task.test
     folder = expand(settings.reference_dir) if settings.reference_dir else workdir / "reference"
-    judge = classifier.reference(model, task.train, steps, folder)
-    fitted = classifier.train(model, images, asked, steps, seed=1)
+    judge = classifier.reference(task.train, settings.classifier_steps, folder)
     predicted, features = judge(images)
     features, real_features = features[: len(real)], judge(real)[1][: len(images)]
     precision, recall = sample_metrics.precision_recall(real_features, features)
-    return {
+    classes = np.unique(task.train.truth[task.train.truth >= 0])
+    values = {
         "frechet_distance": sample_metrics.frechet_distance(real_features, features),
         "precision": precision,
         "recall": recall,
-        "fitting_capacity": fitted.accuracy(task.test.images, task.test.labels),
-        "label_agreement": 1.0 - risk.disagreement(predicted, asked),
-        "class_balance": sample_metrics.class_balance(predicted, task.classes),
-        "reference_accuracy": judge.accuracy(task.test.images, task.test.labels),
+        "class_balance": sample_metrics.class_balance(predicted, classes),
+        "reference_accuracy": judge.accuracy(test.images, test.truth),
     }
-
-
-def _class_model(experiment: Experiment) -> ClassModel:
-    """The class model for judging, in float32 whatever the run computes in."""
-    model = experiment.nets.class_model
-    assert model is not None, "a task has classes, and the run has no class model"
-    return model.clone(dtype="float32")
+    if task.classes:
+        fitted = classifier.train(judge.model, images, asked, settings.classifier_steps, seed=1)
+        values["fitting_capacity"] = fitted.accuracy(test.images, test.truth)
+        values["label_agreement"] = 1.0 - risk.disagreement(predicted, asked)
+    return values
 
 
 def _risk(
@@ -163,7 +162,9 @@ def _risk(
     if experiment.strategy.memory != "replay":
         return {}
     real = _some(experiment, experiment.tasks[index].test)
-    model = _class_model(experiment)
+    model = experiment.nets.class_model
+    assert model is not None, "a task has classes, and the run has no class model"
+    model = model.clone(dtype="float32")  # whatever the run computes in
     family = [classifier.Classifier(model, params) for params in (*earlier, state.params["class"])]
     on_p = np.stack([member(real.images)[0] for member in family])
     if index == task:  # it is learned from real images with true labels, not from replay

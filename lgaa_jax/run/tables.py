@@ -38,7 +38,7 @@ def opening(
     yield "device", used if len(devices) == 1 else f"{used} (the first of {len(devices)})"
     yield "strategy", f"{config.strategy}, labels {config.labels}, seed {config.seed}"
     for i, task in enumerate(experiment.tasks):
-        yield f"task {i + 1}", f"{task.name}: {task_line(task)}"
+        yield f"task {i + 1}", f"{task.name}: {task_line(task, config.eval.split)}"
         if is_folder(task.base):
             yield from (("", line) for line in class_lines(task))
         yield from (("", note) for note in task.notes)
@@ -49,10 +49,10 @@ def opening(
     yield "steps", f"{total:,} of {config.batch_size} images ({each})"
 
 
-def task_line(task: Task) -> str:
-    """Images, classes and labelled share of a task."""
+def task_line(task: Task, split: str = "test") -> str:
+    """Images, classes and labelled share of a task. split: what is measured on, `eval.split`."""
     train, test = task.train, task.test
-    text = f"{len(train.images):,} training and {len(test.images):,} test images"
+    text = f"{len(train.images):,} training and {len(test.images):,} {split} images"
     if not task.classes:
         return f"{text}, no labels"
     share = np.mean(train.labels >= 0)

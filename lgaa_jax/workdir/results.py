@@ -35,9 +35,17 @@ from lgaa_jax.workdir.record import RECONSTRUCTION, Measured, Record
 Matrix = list[list[float | None]]
 
 
+METRICS_VERSION = 2  # to be raised when a metric is added or changes its meaning
+
+
 def measured_with(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """The `eval` section as plain JSON values, without `reference_dir`, which changes no number."""
+    """The `eval` section as plain JSON values, and the version of the metrics.
+
+    Without `reference_dir`, which changes no number. What was measured with another one is not
+    compared with this, but measured again.
+    """
     settings = json.loads(json.dumps(config.eval.to_dict()))
+    settings["metrics_version"] = METRICS_VERSION
     return {key: value for key, value in settings.items() if key != "reference_dir"}
 
 

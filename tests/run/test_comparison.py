@@ -10,6 +10,7 @@ from lgaa_jax import files
 from lgaa_jax.errors import UserError
 from lgaa_jax.run import comparison
 from lgaa_jax.workdir.metadata import run_metadata
+from lgaa_jax.workdir.results import METRICS_VERSION
 
 # Stands for launch.py: writes what a run of the config in CONFIG writes, and notes each start.
 # In `does`, the others' folder, {run: "exit" | "missing" | "damaged" | "unfinished" | "stubborn"}.
@@ -31,6 +32,7 @@ config["eval"]["reference_dir"] = given["config.eval.reference_dir"]
 (folder / "config.json").write_text(json.dumps(resolved))
 accuracy = {"lgaa": 0.9, "finetune": 0.2, "gan_replay": 0.5, "joint": 0.97}[strategy] + seed / 100
 measured_with = {k: v for k, v in config["eval"].items() if k != "reference_dir"}
+measured_with["metrics_version"] = METRICS_VERSION
 if does == "stubborn":
     measured_with["samples"] = 7
 results = {
@@ -52,7 +54,11 @@ class Bench:
         self.root, self.config = folder / "runs", folder / "config.json"
         self.root.mkdir()
         script = folder / "script.py"
-        script.write_text(SCRIPT.replace("CONFIG", repr(str(self.config))))
+        script.write_text(
+            SCRIPT.replace("CONFIG", repr(str(self.config))).replace(
+                "METRICS_VERSION", str(METRICS_VERSION)
+            )
+        )
         self.command = [sys.executable, str(script)]
 
     def compare(self, strategies, seeds, devices=(), does=(), **changes):

@@ -7,6 +7,7 @@ import types
 import jax
 import numpy as np
 import pytest
+from conftest import small_config
 from rich.console import Console as RichConsole
 
 from lgaa_jax.data.loading import Split, Task
@@ -30,7 +31,7 @@ def make_task(name, train, test, class_names=(), notes=(), labelled=1.0):
 
 
 def experiment(*tasks, ends=(850, 1700)):
-    config = types.SimpleNamespace(strategy="lgaa", labels="all", seed=3, batch_size=64)
+    config = small_config(seed=3, batch_size=64)
     return types.SimpleNamespace(
         config=config, tasks=tasks, ends=ends, names=[task.name for task in tasks]
     )

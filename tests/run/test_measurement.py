@@ -56,9 +56,9 @@ def measured(experiment, workdir, monkeypatch, images, labels):
 def test_fitting_capacity_of_the_real_data_is_the_accuracy_of_the_reference(
     experiment, digits, workdir
 ):
-    model, steps, test = experiment.nets.class_model, 400, digits.test
-    judge = classifier.reference(model, digits.train, steps, f"{workdir}/reference")
-    fitted = classifier.train(model, digits.train.images, digits.train.labels, steps, seed=1)
+    steps, test = 400, digits.test
+    judge = classifier.reference(digits.train, steps, f"{workdir}/reference")
+    fitted = classifier.train(judge.model, digits.train.images, digits.train.labels, steps, seed=1)
     accuracies = [c.accuracy(test.images, test.labels) for c in (judge, fitted)]
     assert min(accuracies) > 0.95
     assert abs(accuracies[0] - accuracies[1]) <= 0.01
@@ -92,6 +92,25 @@ def test_a_generator_that_copies_the_data_gets_the_best_figures(
     assert worse["wrong classes"]["fitting_capacity"] < 0.1
     for figures in worse.values():
         assert figures["reference_accuracy"] == copies["reference_accuracy"]
+
+
+def test_the_judge_does_not_depend_on_what_the_run_knew(digits, workdir, monkeypatch):
+    """Nor on its networks: the same figures with few labels and another class model."""
+    images, labels = digits.train.images[:300], digits.train.labels[:300]
+    few = np.where(np.arange(len(digits.train.labels)) % 50, -1, digits.train.labels)
+    found = {}
+    for name, known, classes, model in (
+        ("all", digits.train.labels, digits.classes, ClassModel(10, 16, 0.5)),
+        ("few", few, digits.classes, ClassModel(12, 4, 0.0)),
+        ("none", np.full_like(few, -1), (), None),
+    ):
+        train = dataclasses.replace(digits.train, labels=known)
+        run = part_of_a_run([dataclasses.replace(digits, train=train, classes=classes)])
+        run.nets.class_model, run.class_mask = model, run.learner.spec.class_mask
+        found[name] = measured(run, workdir, monkeypatch, images, labels)
+    assert found["all"] == found["few"]
+    compares = {"fitting_capacity", "label_agreement"}  # with the true class asked for
+    assert found["none"] == {k: v for k, v in found["all"].items() if k not in compares}
 
 
 def test_what_is_chosen_for_a_metric_does_not_depend_on_the_order_of_the_set(experiment, digits):
