@@ -7,11 +7,12 @@ import pathlib
 import sys
 
 import matplotlib
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 KINDS = ("real", "reconstructed", "generated")
 CAPTION, MARGIN = 30, 12  # pixels
-GRID_ROWS, GAP = 8, 2  # rows of a grid, and pixels between them
+GRID_ROWS, GAP, GREY = 8, 2, 128  # rows of a grid, pixels between them, and their colour
 
 
 def caption_font() -> ImageFont.FreeTypeFont:
@@ -21,26 +22,31 @@ def caption_font() -> ImageFont.FreeTypeFont:
     )
 
 
+def first_rows(grid: Image.Image, rows: int) -> Image.Image:
+    """The first rows of a grid with the names above them, which end where its lines begin."""
+    names = int((np.asarray(grid.convert("L")) == GREY).all(axis=1).argmax())
+    row = (grid.height - names - GAP) // GRID_ROWS
+    return grid.crop((0, 0, grid.width, names + rows * row + GAP))
+
+
 def figure(run: pathlib.Path, rows: int) -> Image.Image:
     """A row of pictures per task, a column per kind; `rows` lines of each grid."""
     folders = sorted(run.glob("images/*_after_*"), key=lambda p: int(p.name.split("_")[0]))
     folder = folders[-1]
     tasks = [path.name.split("_after_", 1)[1] for path in folders]
-    grids = {(t, k): Image.open(folder / f"{t}_{k}.png") for t in tasks for k in KINDS}
-    first = next(iter(grids.values()))
+    grids = {
+        (t, k): first_rows(Image.open(folder / f"{t}_{k}.png"), rows) for t in tasks for k in KINDS
+    }
     width = max(grid.width for grid in grids.values())
-    height = rows * (first.height - GAP) // GRID_ROWS + GAP
-    page = Image.new(
-        first.mode,
-        (len(KINDS) * (width + MARGIN) + MARGIN, len(tasks) * (height + CAPTION + MARGIN) + MARGIN),
-        "white",
-    )
+    heights = [grids[task, "real"].height + CAPTION + MARGIN for task in tasks]
+    size = len(KINDS) * (width + MARGIN) + MARGIN, sum(heights) + MARGIN
+    page = Image.new(next(iter(grids.values())).mode, size, "white")
     draw = ImageDraw.Draw(page)
     for y, task in enumerate(tasks):
         for x, kind in enumerate(KINDS):
-            left, top = MARGIN + x * (width + MARGIN), MARGIN + y * (height + CAPTION + MARGIN)
+            left, top = MARGIN + x * (width + MARGIN), MARGIN + sum(heights[:y])
             draw.text((left, top), f"{task}, {kind}", fill="black", font=caption_font())
-            page.paste(grids[task, kind].crop((0, 0, width, height)), (left, top + CAPTION))
+            page.paste(grids[task, kind], (left, top + CAPTION))
     return page
 
 

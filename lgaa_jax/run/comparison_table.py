@@ -24,19 +24,37 @@ def write(root: Path, results: Results) -> str:
 
     All the results are of the same tasks.
     """
-    table = {strategy: _columns(runs) for strategy, runs in results.items()}
-    names = list(dict.fromkeys(name for columns in table.values() for name in columns))
-    lines = [["", *table], ["---"] * (len(table) + 1)]
-    lines.append(["runs", *(str(len(runs)) for runs in results.values())])
-    for name in names:
-        lines.append([name, *(_shown(c[name]) if name in c else "" for c in table.values())])
-    markdown = "\n".join(f"| {' | '.join(map(_escaped, cells))} |" for cells in lines)
-    write_bytes(root / "table.md", f"{markdown}\n".encode())
-    write_bytes(root / "table.csv", _csv(table, names).encode())
+    text = markdown(results)
+    write_bytes(root / "table.md", f"{text}\n".encode())
+    table = _table(results)
+    write_bytes(root / "table.csv", _csv(table, _names(table)).encode())
     if series := panels(results):
         tasks = next(iter(results.values()))[0]["tasks"]
         plots.curves(root / "accuracy.png", tasks, series, "test accuracy")
-    return markdown
+    return text
+
+
+def markdown(results: Results, metrics: Sequence[str] = ()) -> str:
+    """The table as Markdown: a column for each strategy, a line for each metric.
+
+    metrics: the first words of those that are shown; none: all.
+    """
+    table = _table(results)
+    lines = [["", *table], ["---"] * (len(table) + 1)]
+    lines.append(["runs", *(str(len(runs)) for runs in results.values())])
+    for name in _names(table):
+        if not metrics or f"{name} ".startswith(tuple(f"{metric} " for metric in metrics)):
+            lines.append([name, *(_shown(c[name]) if name in c else "" for c in table.values())])
+    return "\n".join(f"| {' | '.join(map(_escaped, cells))} |" for cells in lines)
+
+
+def _table(results: Results) -> dict[str, Columns]:
+    return {strategy: _columns(runs) for strategy, runs in results.items()}
+
+
+def _names(table: Mapping[str, Columns]) -> list[str]:
+    """The metrics that any strategy has."""
+    return list(dict.fromkeys(name for columns in table.values() for name in columns))
 
 
 def panels(results: Results) -> dict[str, dict[str, plots.Series]]:
