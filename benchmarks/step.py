@@ -137,7 +137,7 @@ class System:
             fake = sample_fake(nets, s.params["generator"], codes, keys[3], u, d, mask)
             s, generator = phase.generator(s, *fake, d)
             classed = has_classes(mask, d)
-            s, autoencoder, z = phase.autoencoder(s, keys[4], x, classed)
+            s, autoencoder, z, _ = phase.autoencoder(s, keys[4], x, classed)
             s, inference = phase.inference(s, keys[5], examples, z)
             s = s.replace(codes=update_codes(s.codes, z, u, d, classed, hyper.code_decay))
             s = update_ema(s, hyper.ema_decay)

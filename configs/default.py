@@ -84,6 +84,7 @@ def get_config() -> ml_collections.ConfigDict:
     # For each example: of the running mean and covariance of the codes of each task's classes, with
     # which z is drawn for them; 0 (published): z is drawn from N(0, I) whatever u and d.
     c.code_decay = 0.998
+    c.code_noise = 1.0  # part of the noise of q(z|x) that is in the codes of these moments
     c.ema_decay = 0.99  # of the averaged generator that is frozen, evaluated and drawn; 0: none
 
     c.replay = replay = ml_collections.ConfigDict()

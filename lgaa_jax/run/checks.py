@@ -54,6 +54,7 @@ NOT_NEGATIVE = (
     "steps_per_call",
     "steps_per_task",
     "epochs_per_task",
+    "code_noise",
     "net.width",
     "net.critic_width",
     "net.class_width",

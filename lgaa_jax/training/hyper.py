@@ -26,6 +26,7 @@ class Hyper:
     n_critic: int
     ema_decay: float
     code_decay: float
+    code_noise: float
     soft_labels: bool  # whether replayed images may have soft labels
     soft_temperature: float
     adversarial: bool  # whether a step takes phases 1 and 2
@@ -42,6 +43,7 @@ def read_hyper(config: ml_collections.ConfigDict, num_replay: int) -> Hyper:
         infers_classes=config.num_classes > 0,
         ema_decay=config.ema_decay,
         code_decay=config.code_decay,
+        code_noise=config.code_noise,
         soft_labels=config.replay.label == "soft" and num_replay > 0,
         soft_temperature=config.replay.temperature,
         adversarial=strategy.adversarial,

@@ -99,16 +99,16 @@ class Phases:
 
     def autoencoder(
         self, state: TrainState, key: jax.Array, x: jax.Array, classed: jax.Array
-    ) -> tuple[TrainState, Metrics, jax.Array]:
+    ) -> tuple[TrainState, Metrics, jax.Array, jax.Array]:
         """Phase 3: |x - G(z~, u~, d~)|^2 + beta KL_z [+ beta_u KL_u] + beta_d KL_d, batch mean.
 
         classed: [B] bool, whether the example's task has classes; u~ and KL_u are 0 where not.
-        Also returns z~ [B, Z], for phase 4.
+        Also returns z~ and the mean of q(z|x), [B, Z] each.
         """
         key_z, key_u, key_d = jax.random.split(key, 3)
         hyper = self.hyper
 
-        def objective(own: Params) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
+        def objective(own: Params) -> tuple[jax.Array, tuple[Metrics, tuple[jax.Array, jax.Array]]]:
             params = {**state.params, **own}
             z, mean, std = self.code(params, key_z, x)
             logits_d = self.nets.apply("domain", params, z)
@@ -127,10 +127,13 @@ class Phases:
             terms = {f"kl/{name}": jnp.mean(value) for name, value in kl.items()}
             error = jnp.mean(losses.reconstruction(x, x_rec))
             loss = error + sum(weight[name] * terms[f"kl/{name}"] for name in weight)
-            return loss, ({"loss/autoencoder": loss, "loss/reconstruction": error, **terms}, z)
+            return loss, (
+                {"loss/autoencoder": loss, "loss/reconstruction": error, **terms},
+                (z, mean),
+            )
 
-        grads, (metrics, z) = jax.grad(objective, has_aux=True)(self._own(state, "autoencoder"))
-        return *self._descend(state, "autoencoder", grads, metrics), z
+        grads, (metrics, code) = jax.grad(objective, has_aux=True)(self._own(state, "autoencoder"))
+        return *self._descend(state, "autoencoder", grads, metrics), *code
 
     def inference(
         self,

@@ -59,15 +59,18 @@ def make_train_step(
             state, generator_metrics = phase.generator(state, fake, pullback, u_fake, d)
             metrics |= generator_metrics
         if hyper.autoencodes:
-            state, autoencoder_metrics, z = phase.autoencoder(state, key_autoencoder, x, classed)
+            state, autoencoder_metrics, z, mean = phase.autoencoder(
+                state, key_autoencoder, x, classed
+            )
             metrics |= autoencoder_metrics
         else:
-            z, _, _ = phase.code(state.params, key_autoencoder, x)
+            z, mean, _ = phase.code(state.params, key_autoencoder, x)
         asked = (fake, u_fake) if hyper.infers_classes and hyper.adversarial else None
         state, inference_metrics = phase.inference(state, key_inference, examples, z, asked)
         if hyper.infers_classes:
             u = jnp.where(u >= 0, u, phase.classes(state.params, x))
-        codes = update_codes(state.codes, z, u, d, classed, hyper.code_decay)
+        kept = z if hyper.code_noise == 1 else mean + hyper.code_noise * (z - mean)
+        codes = update_codes(state.codes, kept, u, d, classed, hyper.code_decay)
         state = state.replace(codes=codes)
         state = update_ema(state, hyper.ema_decay)
         metrics = {f"train/{name}": v for name, v in (metrics | inference_metrics).items()}

@@ -97,7 +97,7 @@ def test_a_phase_trains_its_networks_and_leaves_all_else_bit_identical(inputs, p
 
 
 def test_joint_inference_lets_the_autoencoder_train_the_inference_models(other):
-    after, metrics, _ = other.run("autoencoder")
+    after, metrics, *_ = other.run("autoencoder")
     assert "kl/u" in metrics
     for name in ("class", "domain", "encoder", "generator"):
         assert not same(other.state.params[name], after.params[name])
@@ -158,8 +158,9 @@ def test_the_pulled_back_generator_gradient_is_the_gradient_of_the_whole_objecti
 
 def test_autoencoder_objective_against_its_formula(other):
     nets, params = other.nets, other.state.params
-    _, m, z = other.run("autoencoder")
+    _, m, z, z_mean = other.run("autoencoder")
     mean, std = nets.encoder.apply({"params": params["encoder"]}, other.x)
+    np.testing.assert_allclose(z_mean, mean, atol=1e-5)
     kl_z = losses.kl_normal(mean, std).mean()
     kl_d = losses.kl_uniform(nets.domain.apply({"params": params["domain"]}, z)).mean()
     kl_u = losses.kl_uniform(nets.class_model.apply({"params": params["class"]}, other.x)).mean()
@@ -191,7 +192,7 @@ def test_rows_of_a_task_without_classes_have_neither_a_class_code_nor_its_diverg
     opt = {"autoencoder": tx["autoencoder"].init(params)}
     state = inputs.state.replace(params=params, opt=opt)
     classed = jnp.arange(BATCH_SIZE) % 2 == 0
-    _, metrics, _ = phase.autoencoder(state, jax.random.key(9), x, classed)
+    _, metrics, *_ = phase.autoencoder(state, jax.random.key(9), x, classed)
     error = jnp.square(x - classed.astype(jnp.float32)[:, None, None, None]).sum() / BATCH_SIZE
     np.testing.assert_allclose(metrics["loss/reconstruction"], error, rtol=1e-5)
     kl = losses.kl_uniform(apply("class", params, x))[::2].sum() / BATCH_SIZE

@@ -1,11 +1,14 @@
 """The training step: its phases together, for every task and family, and several in one call."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import BATCH_SIZE, NETWORKS, System, assert_equal, make_batch, same
 
+from lgaa_jax.training import train_step
 from lgaa_jax.training.batch import Batch
 from lgaa_jax.training.state import begin_task
 from lgaa_jax.training.train_step import make_train_steps
@@ -14,7 +17,7 @@ from lgaa_jax.training.train_step import make_train_steps
 @pytest.mark.parametrize(
     ("strategy", "still"),
     [
-        pytest.param("gan_replay", "encoder", marks=pytest.mark.slow),  # test_driver.py has a run
+        pytest.param("gan_replay", "encoder", marks=pytest.mark.slow),  # test_variants.py has a run
         ("vae_replay", "critic"),
     ],
 )
@@ -30,6 +33,18 @@ def test_a_family_of_earlier_work_leaves_out_its_phases(strategy, still, key):
     assert phases - {"class", "domain", "reconstruction"} == (
         adversarial if strategy == "gan_replay" else {"autoencoder"}
     )
+
+
+def test_a_part_of_the_noise_is_in_the_codes_whose_moments_are_kept(system, key, monkeypatch):
+    """z = mean + noise: with half of it halfway between the code and its mean."""
+    monkeypatch.setattr(train_step, "update_codes", lambda codes, z, *args: {"z": z})
+    state, found = system.init(), {}
+    for part in (0.0, 0.5, 1.0):
+        hyper = dataclasses.replace(system.hyper, code_noise=part)
+        step = train_step.make_train_step(system.nets, system.tx, hyper, system.spec)
+        found[part] = jax.jit(step)(state, key, make_batch())[0].codes["z"]
+    assert np.abs(found[1.0] - found[0.0]).mean() > 0.1
+    np.testing.assert_allclose(found[0.5], (found[0.0] + found[1.0]) / 2, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
