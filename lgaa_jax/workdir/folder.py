@@ -27,7 +27,7 @@ def usable_folder(workdir: PathLike) -> Path:
     # Orbax 0.12 takes its own folder for a pattern of names, and finds nothing that it saved.
     if odd := re.search(r"[\[\]\\]", str(folder.resolve())):
         raise UserError(
-            f"--workdir={workdir}: checkpoints cannot be read back from a folder with {odd[0]!r} "
+            f"--workdir={workdir}: checkpoints cannot be read back from a folder with {odd[0]} "
             f"in its path ({folder.resolve()}); name another --workdir."
         )
     return folder
