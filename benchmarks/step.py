@@ -89,10 +89,12 @@ class System:
 
         def generator(s, key, x, u, d, z):
             images, pullback, u = fake(s, key, x, u, d, z)
-            return phase.generator(s, images, pullback, u, d)
+            return phase.generator(
+                s, images, pullback, u, Examples(x, u, d, one_hot(u, NUM_CLASSES))
+            )
 
         def critic(s, key, x, u, d, z):
-            return phase.critic(s, key, x, jnp.flip(x, 0))
+            return phase.critic(s, key, x, jnp.flip(x, 0), u, d)
 
         def autoencoder(s, key, x, u, d, z):
             return phase.autoencoder(s, key, x, has_classes(mask, d))
@@ -133,9 +135,9 @@ class System:
             x, u, d, _ = examples
             generator, codes = s.params["generator"], s.codes
             images, _, _ = sample_fake(nets, generator, codes, keys[1], u, d, mask)
-            s, critic = phase.critic(s, keys[2], x, images)
+            s, critic = phase.critic(s, keys[2], x, images, u, d)
             fake = sample_fake(nets, s.params["generator"], codes, keys[3], u, d, mask)
-            s, generator = phase.generator(s, *fake, d)
+            s, generator = phase.generator(s, *fake, examples)
             classed = has_classes(mask, d)
             s, autoencoder, z, _ = phase.autoencoder(s, keys[4], x, classed)
             s, inference = phase.inference(s, keys[5], examples, z)

@@ -55,10 +55,14 @@ def get_config() -> ml_collections.ConfigDict:
     net.norm = (
         "group"  # group (per-example group norm) | affine (published: a plain scale and shift)
     )
+    net.projection = False  # whether the residual critic reads u and d, by projection
     net.dropout = 0.5  # of the class model's hidden layer, in training only
 
     c.loss = loss = ml_collections.ConfigDict()
-    loss.gp = 10.0  # lambda_gp, weight of the gradient penalty
+    # wgan_gp (published) | hinge | relativistic: lgaa_jax/training/adversarial.py
+    loss.adversarial = "wgan_gp"
+    loss.gp = 10.0  # lambda_gp, weight of the gradient penalty of wgan_gp
+    loss.r1 = 1.0  # gamma, weight of the gradient penalties of hinge (R1) and relativistic (R1, R2)
     loss.info = 1.0  # lambda_info, weight of the self-supervised term of the generator phase
     loss.beta = 1.0  # weight of KL(q(z|x) to N(0, I)), against the summed squared error
     # Weight of KL(q(u|x) to uniform); acts with loss.joint_inference or num_classes.

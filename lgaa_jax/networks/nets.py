@@ -65,15 +65,26 @@ class Nets:
         module: nn.Module = getattr(self, "class_model" if network == "class" else network)
         return module.apply({"params": params[network]}, *inputs, **options)
 
+    def critic_codes(self, u: jax.Array, d: jax.Array) -> tuple[jax.Array, ...]:
+        """What D reads beside the image: nothing, or u and d, one-hot where they are not below 0.
+
+        u, d: [B] int32 -> [B, U] and [B, N], or ().
+        """
+        if not getattr(self.critic, "projection", False):
+            return ()
+        return jax.nn.one_hot(u, self.num_classes), jax.nn.one_hot(d, self.num_tasks)
+
     def init(self, key: jax.Array) -> Params:
         """Initial parameters by network: generator, critic, encoder, domain; class if U > 0."""
         keys = jax.random.split(key, 5)
         x = jnp.zeros((1, *self.image_shape))
         z = jnp.zeros((1, self.code_size))
         u, d = jnp.zeros((1, self.num_classes)), jnp.zeros((1, self.num_tasks))
+        none = jnp.full(1, -1)
+        codes = self.critic_codes(none, none)
         params = {
             "generator": self.generator.init(keys[0], z, u, d)["params"],
-            "critic": self.critic.init(keys[1], x)["params"],
+            "critic": self.critic.init(keys[1], x, *codes)["params"],
             "encoder": self.encoder.init(keys[2], x)["params"],
             "domain": self.domain.init(keys[3], z)["params"],
         }
@@ -91,6 +102,7 @@ def check_model(config: ml_collections.ConfigDict) -> None:
         ("data.size", config.data.size, preset.sizes),
         ("data.channels", config.data.channels, preset.channels),
         ("net.norm", config.net.norm, ("group", "affine")),
+        ("net.projection", config.net.projection, (False, True)[: 1 + preset.residual]),
     ):
         if value not in allowed:
             choices = " or ".join(map(str, allowed))
@@ -133,7 +145,7 @@ def _image_networks(
     return {
         "generator": residual.Generator(image_shape, channels, norm, dtype),
         "encoder": residual.Encoder(code_size, channels, norm, dtype),
-        "critic": residual.Critic(critic_channels, norm, dtype),
+        "critic": residual.Critic(critic_channels, norm, config.net.projection, dtype),
     }
 
 

@@ -126,13 +126,23 @@ class Encoder(nn.Module):
 
 
 class Critic(nn.Module):
-    """D(x): one real number. The norms are of each image: the gradient penalty allows them."""
+    """D(x): one real number. The norms are of each image: the gradient penalty allows them.
+
+    With `projection` it is D(x, u, d): a vector of the codes is compared with the features of the
+    image, here by the mean and not the sum of the products (Miyato and Koyama 2018).
+    """
 
     channels: tuple[int, ...]
     norm: str
+    projection: bool = False
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """x: [B, H, W, C] -> [B]."""
-        return head(1, FAN_IN)(Trunk(self.channels, self.norm, self.dtype)(x))[:, 0]
+    def __call__(self, x: jax.Array, *codes: jax.Array) -> jax.Array:
+        """x: [B, H, W, C]; codes: u [B, U] and d [B, N] if `projection`, else none -> [B]."""
+        h = Trunk(self.channels, self.norm, self.dtype)(x)
+        score = head(1, FAN_IN)(h)[:, 0]
+        if not self.projection:
+            return score
+        vector = head(h.shape[-1], FAN_IN)(jnp.concatenate(codes, axis=-1))
+        return score + jnp.mean(vector * h, axis=-1)

@@ -9,6 +9,7 @@ from lgaa_jax.errors import UserError, require
 from lgaa_jax.evaluation import inception
 from lgaa_jax.evaluation.sample_metrics import NEIGHBOURS
 from lgaa_jax.networks.nets import check_model
+from lgaa_jax.training import adversarial
 from lgaa_jax.training.batching import replay_fraction
 from lgaa_jax.training.strategies import STRATEGIES
 
@@ -23,6 +24,7 @@ FREE_KEYS = (
 CHOICES = {
     "strategy": tuple(STRATEGIES),
     "compute_dtype": ("float32", "bfloat16"),
+    "loss.adversarial": adversarial.KINDS,
     "replay.mode": ("online", "materialised"),
     "replay.label": ("soft", "model", "drawn"),
     "eval.split": ("test", "validation"),
@@ -60,6 +62,7 @@ NOT_NEGATIVE = (
     "net.class_width",
     "net.code_size",
     "loss.gp",
+    "loss.r1",
     "loss.info",
     "loss.beta",
     "loss.beta_u",

@@ -13,7 +13,9 @@ from lgaa_jax.training.strategies import STRATEGIES
 class Hyper:
     """The constants of a step, read from the config once."""
 
+    adversarial_loss: str
     gp: float
+    r1: float
     info: float
     beta: float
     beta_u: float
@@ -38,8 +40,10 @@ class Hyper:
 def read_hyper(config: ml_collections.ConfigDict, num_replay: int) -> Hyper:
     """The constants of a step from `config`; `num_replay` as `Batches.num_replay` counts them."""
     strategy = STRATEGIES[config.strategy]
+    weights = {key: value for key, value in config.loss.items() if key != "adversarial"}
     return Hyper(
-        **config.loss,
+        **weights,
+        adversarial_loss=config.loss.adversarial,
         infers_classes=config.num_classes > 0,
         ema_decay=config.ema_decay,
         code_decay=config.code_decay,

@@ -25,6 +25,12 @@ def gradient_penalty(
     return jnp.square(norm - 1.0)
 
 
+def squared_slope(critic: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
+    """|dD/dx|^2 over all pixels of an example (Mescheder et al. 2018). [B, H, W, C] -> [B]."""
+    gradient = jax.grad(lambda images: jnp.sum(critic(images)))(x)
+    return jnp.sum(jnp.square(gradient), axis=(1, 2, 3))
+
+
 def distillation(logits: jax.Array, soft: jax.Array, temperature: float) -> jax.Array:
     """Cross-entropy with a distribution p: -T^2 sum p log softmax(logits / T). [B, U] twice -> [B].
 

@@ -1,6 +1,7 @@
 """The four phases of a training step, each `state -> state` (docs/fidelity.md, the equations)."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,9 @@ import optax
 
 from lgaa_jax.networks.nets import Nets, Params
 from lgaa_jax.training import losses
+from lgaa_jax.training.adversarial import critic_loss, generator_loss
 from lgaa_jax.training.batch import Examples
+from lgaa_jax.training.class_terms import class_terms
 from lgaa_jax.training.hyper import Hyper, trained_networks
 from lgaa_jax.training.optimisers import gradient_norm
 from lgaa_jax.training.sampling import Pullback
@@ -40,20 +43,24 @@ class Phases:
         return {name: state.params[name] for name in trained_networks(self.nets, self.hyper)[phase]}
 
     def critic(
-        self, state: TrainState, key: jax.Array, x: jax.Array, fake: jax.Array
+        self,
+        state: TrainState,
+        key: jax.Array,
+        x: jax.Array,
+        fake: jax.Array,
+        u: jax.Array,
+        d: jax.Array,
     ) -> tuple[TrainState, Metrics]:
-        """Phase 1: mean D(fake) - mean D(x) + lambda_gp * gradient penalty."""
+        """Phase 1: the critic's loss of adversarial.py, for example mean D(fake) - mean D(x) + gp.
+
+        u, d: [B], of x and of fake, u = -1 where the class is unknown; what a conditional D reads.
+        """
+        codes, hyper = self.nets.critic_codes(u, d), self.hyper
+        weight = hyper.gp if hyper.adversarial_loss == "wgan_gp" else hyper.r1
 
         def objective(own: Params) -> tuple[jax.Array, Metrics]:
-            def score(images: jax.Array) -> jax.Array:
-                return self.nets.apply("critic", own, images)
-
-            # One forward over both sets is one larger convolution instead of two small ones.
-            fake_score, real_score = jnp.split(score(jnp.concatenate([fake, x])), 2)
-            distance = jnp.mean(real_score) - jnp.mean(fake_score)
-            penalty = jnp.mean(losses.gradient_penalty(score, x, fake, key))
-            loss = self.hyper.gp * penalty - distance
-            return loss, {"loss/critic": loss, "wasserstein": distance, "gradient_penalty": penalty}
+            score = functools.partial(self.nets.apply, "critic", own)
+            return critic_loss(hyper.adversarial_loss, score, x, fake, codes, key, weight)
 
         grads, metrics = jax.grad(objective, has_aux=True)(self._own(state, "critic"))
         return self._descend(state, "critic", grads, metrics)
@@ -64,15 +71,20 @@ class Phases:
         fake: jax.Array,
         pullback: Pullback,
         u: jax.Array,
-        d: jax.Array,
+        examples: Examples,
     ) -> tuple[TrainState, Metrics]:
-        """Phase 2: -mean D(G) + lambda_info * [CE(q(u|G), u) + CE(q(d|z'), d)], z' encoded from G.
+        """Phase 2: adversarial + lambda_info * [CE(q(u|G), u) + CE(q(d|z'), d)], z' encoded from G.
 
-        fake, pullback: G(z, u, d) and its vector-Jacobian product at the present parameters.
+        fake, pullback: G(z, u, d) and its vector-Jacobian product at the present parameters; u: the
+        classes asked for; examples: those that `fake` stands against, with d. The adversarial term
+        is that of adversarial.py, for example -mean D(G).
         """
+        x, known, d, _ = examples
+        codes, kind = self.nets.critic_codes(known, d), self.hyper.adversarial_loss
 
         def objective(images: jax.Array) -> tuple[jax.Array, Metrics]:
-            adversarial = -jnp.mean(self.nets.apply("critic", state.params, images))
+            score = functools.partial(self.nets.apply, "critic", state.params)
+            adversarial = generator_loss(kind, score, x, images, codes)
             code, _ = self.nets.apply("encoder", state.params, images)
             info = jnp.mean(losses.cross_entropy(self.nets.apply("domain", state.params, code), d))
             metrics = {"loss/generator": adversarial, "info/domain": info}
@@ -143,7 +155,7 @@ class Phases:
         z: jax.Array,
         fake: tuple[jax.Array, jax.Array] | None = None,
     ) -> tuple[TrainState, Metrics]:
-        """Phase 4: the terms of q(u|x), see `_class_terms`, plus CE(q(d|z~), d).
+        """Phase 4: the terms of q(u|x), see class_terms.py, plus CE(q(d|z~), d).
 
         The class model sees x with noise. fake: images sampled from G and the classes they were
         sampled for; they tell q(u|x) what a class is where no label does.
@@ -160,39 +172,10 @@ class Phases:
             metrics = {"loss/domain": loss}
             if self.nets.class_model is not None:
                 logits = self.nets.apply("class", own, x, train=True, rngs={"dropout": key})
-                terms, loss_u = self._class_terms(logits, u, soft, fake)
+                terms, loss_u = class_terms(self.hyper, logits, u, soft, fake)
                 metrics |= terms
                 loss += loss_u
             return loss, metrics
 
         grads, metrics = jax.grad(objective, has_aux=True)(self._own(state, "inference"))
         return self._descend(state, "inference", grads, metrics)
-
-    def _class_terms(
-        self,
-        logits: jax.Array,
-        u: jax.Array,
-        soft: jax.Array,
-        fake: tuple[jax.Array, jax.Array] | None,
-    ) -> tuple[Metrics, jax.Array]:
-        """CE(q(u|x), u) over the labelled examples, what takes the place of labels, and their sum.
-
-        Where an example has a soft label, that is the target instead of u. Where classes are to be
-        found, the sum has also balance * KL(mean of q(u|x) over the unlabelled examples to uniform)
-        and, with a fake batch, lambda_info * CE(q(u|G), u). logits: of the batch, then of the fake.
-        """
-        logits, of_fake = logits[: len(u)], logits[len(u) :]
-        error = losses.cross_entropy(logits, u)
-        if self.hyper.soft_labels:
-            distilled = losses.distillation(logits, soft, self.hyper.soft_temperature)
-            error = jnp.where(jnp.sum(soft, axis=-1) > 0, distilled, error)
-        labelled = jnp.maximum(jnp.sum(u >= 0), 1).astype(jnp.float32)
-        terms = {"loss/class": jnp.sum(error) / labelled}
-        loss = terms["loss/class"]
-        if self.hyper.infers_classes:
-            terms["kl/balance"] = losses.kl_uniform(losses.mean_logits(logits, u < 0))
-            loss += self.hyper.balance * terms["kl/balance"]
-        if fake is not None:
-            terms["loss/asked"] = jnp.mean(losses.cross_entropy(of_fake, fake[1]))
-            loss += self.hyper.info * terms["loss/asked"]
-        return terms, loss

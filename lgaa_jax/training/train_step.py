@@ -54,9 +54,9 @@ def make_train_step(
                 fake, pullback, u_fake = sample_fake(
                     nets, state.params["generator"], state.codes, key_fake, u, d, spec.class_mask
                 )
-                state, metrics = phase.critic(state, key_gp, x, fake)
+                state, metrics = phase.critic(state, key_gp, x, fake, u, d)
             # The generator has not moved: the last fake batch serves its own phase too.
-            state, generator_metrics = phase.generator(state, fake, pullback, u_fake, d)
+            state, generator_metrics = phase.generator(state, fake, pullback, u_fake, examples)
             metrics |= generator_metrics
         if hyper.autoencodes:
             state, autoencoder_metrics, z, mean = phase.autoencoder(

@@ -17,7 +17,14 @@ from lgaa_jax.workdir.metadata import plain_config
 Flat = dict[str, Any]  # a config with dotted keys: {"a.b": 1}
 
 # Keys that runs of earlier versions lack, with the value as which they go on.
-ADDED: Flat = {"data.background": "white", "eval.split": "test", "code_noise": 1.0}
+ADDED: Flat = {
+    "data.background": "white",
+    "eval.split": "test",
+    "code_noise": 1.0,
+    "net.projection": False,
+    "loss.adversarial": "wgan_gp",
+    "loss.r1": 1.0,
+}
 
 
 def check_same_config(

@@ -49,8 +49,8 @@ class Inputs:
                 return p.inference(state, k, Examples(i.x, i.u, i.d, i.soft), i.z)
             fake, pullback = jax.vjp(i.generate, state.params["generator"])
             if phase == "critic":
-                return p.critic(state, k, i.x, fake)
-            return p.generator(state, fake, pullback, i.u, i.d)
+                return p.critic(state, k, i.x, fake, i.u, i.d)
+            return p.generator(state, fake, pullback, i.u, Examples(i.x, i.u, i.d, i.soft))
 
         return run(self.state)
 
@@ -298,3 +298,23 @@ def test_rows_without_a_label_do_not_train_the_class_model(system):
     one.u = inputs.u.at[0].set(2)
     _, metrics = one.run("inference")
     np.testing.assert_allclose(metrics["loss/class"], np.log(NUM_CLASSES), rtol=0.05)
+
+
+def test_a_conditional_critic_reads_the_classes_and_tasks_of_the_batch_in_both_phases():
+    """Where they are other ones, so are the losses; also where a class is unknown."""
+    changes = {"model": "residual", "net.projection": True, "loss.adversarial": "relativistic"}
+    inputs = Inputs(System(**changes))
+    phase, state, u, d = inputs.phases, inputs.state, inputs.u, inputs.d
+    generator = state.params["generator"]
+    fake = inputs.generate(generator)
+
+    @jax.jit
+    def both(u, d):
+        _, critic = phase.critic(state, jax.random.key(9), inputs.x, fake, u, d)
+        examples = Examples(inputs.x, u, d, inputs.soft)
+        _, metrics = phase.generator(state, fake, lambda _: (generator,), inputs.u, examples)
+        return critic["loss/critic"], metrics["loss/generator"]
+
+    first = both(u, d)
+    for changed in ((1 - u, d), (u, 2 - d), (u * 0 - 1, d)):
+        assert all(a != b for a, b in zip(first, both(*changed), strict=True))

@@ -1,0 +1,60 @@
+"""What the critic and the generator descend against each other, by `loss.adversarial`.
+
+wgan_gp (published)  a distance of means under a penalised slope: Gulrajani et al. 2017.
+hinge                Lim and Ye 2017, Miyato et al. 2018; with the squared slope at real images
+                     penalised: R1 (Mescheder et al. 2018).
+relativistic         softplus of the difference of a real and a fake score (Jolicoeur-Martineau
+                     2019), the squared slopes at both penalised: R1 and R2 (Huang et al. 2024).
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from lgaa_jax.training import losses
+
+KINDS = ("wgan_gp", "hinge", "relativistic")
+
+Score = Callable[..., jax.Array]  # of images [n, H, W, C] and, where D is conditioned, their codes
+
+
+def critic_loss(
+    kind: str,
+    score: Score,
+    x: jax.Array,
+    fake: jax.Array,
+    codes: tuple[jax.Array, ...],
+    key: jax.Array,
+    weight: float,
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """The objective of phase 1 and its parts, means over the batch.
+
+    x, fake: [B, H, W, C]; codes: of both, each [B, ...]; weight: lambda_gp, or gamma, half of which
+    R1 and R2 have as their weight.
+    """
+    # One forward over both sets is one larger convolution instead of two small ones.
+    both, codes_of_both = jnp.concatenate([fake, x]), tuple(jnp.tile(c, (2, 1)) for c in codes)
+    fake_score, real_score = jnp.split(score(both, *codes_of_both), 2)
+    distance = jnp.mean(real_score) - jnp.mean(fake_score)
+    if kind == "wgan_gp":
+        penalty = jnp.mean(losses.gradient_penalty(lambda at: score(at, *codes), x, fake, key))
+        loss = weight * penalty - distance
+    elif kind == "hinge":
+        penalty = jnp.mean(losses.squared_slope(lambda at: score(at, *codes), x))
+        error = jnp.mean(jax.nn.relu(1.0 + fake_score) + jax.nn.relu(1.0 - real_score))
+        loss = error + 0.5 * weight * penalty
+    else:
+        slopes = losses.squared_slope(lambda at: score(at, *codes_of_both), both)
+        penalty = 2.0 * jnp.mean(slopes)  # the sum of the means over x and over the fakes
+        loss = jnp.mean(jax.nn.softplus(fake_score - real_score)) + 0.5 * weight * penalty
+    return loss, {"loss/critic": loss, "wasserstein": distance, "gradient_penalty": penalty}
+
+
+def generator_loss(
+    kind: str, score: Score, x: jax.Array, fake: jax.Array, codes: tuple[jax.Array, ...]
+) -> jax.Array:
+    """The adversarial term of phase 2, a mean over the batch. Arguments as in `critic_loss`."""
+    if kind != "relativistic":
+        return -jnp.mean(score(fake, *codes))
+    return jnp.mean(jax.nn.softplus(score(x, *codes) - score(fake, *codes)))
