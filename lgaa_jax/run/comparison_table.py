@@ -18,6 +18,15 @@ from lgaa_jax.workdir import plots
 Results = dict[str, list[dict[str, Any]]]  # results.json of each seed, by strategy
 Columns = dict[str, np.ndarray]  # what the table shows of a strategy: {metric: a value a seed}
 
+# What the table says of reconstructions, and its names for metrics of samples that these have, too.
+RECONSTRUCTED = (
+    ("psnr", "PSNR"),
+    ("psnr_luma", "PSNR luma"),
+    ("psnr_chroma", "PSNR chroma"),
+    ("chroma", "chroma"),
+)
+SAMPLED = {"chroma": "sampled chroma"}
+
 
 def write(root: Path, results: Results) -> str:
     """Writes table.md, table.csv and accuracy.png; returns the Markdown.
@@ -91,13 +100,14 @@ def _scalars(result: Mapping[str, Any]) -> dict[str, float]:
         scalars |= {_words(name): result[name]} if name in result else {}
     scalars |= _by_task("linear_probe", tasks, result.get("linear_probe", ()))
     for task, values in result.get("reconstruction", {}).items():
-        scalars |= {f"PSNR {task}": values["psnr"]} if "psnr" in values else {}
+        scalars |= {f"{name} {task}": values[k] for k, name in RECONSTRUCTED if k in values}
     for task, values in result.get("generation", {}).items():
-        scalars |= {f"{_words(k)} {task}": v for k, v in values.items() if k != "samples"}
+        shown = {k: v for k, v in values.items() if k != "samples"}
+        scalars |= {f"{SAMPLED.get(k, _words(k))} {task}": v for k, v in shown.items()}
     for entry in result.get("risk", ()):
         if entry["after_task"] == tasks[-1]:
-            shown = [term for term in ("discrepancy", "bound") if term in entry]
-            scalars |= {f"{term} {entry['task']}": entry[term] for term in shown}
+            terms = [term for term in ("discrepancy", "bound") if term in entry]
+            scalars |= {f"{term} {entry['task']}": entry[term] for term in terms}
     return scalars | {"minutes": result["seconds"] / 60}
 
 

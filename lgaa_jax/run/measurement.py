@@ -11,6 +11,7 @@ from lgaa_jax.data.order import stream_indices
 from lgaa_jax.evaluation import (
     classifier,
     clustering,
+    colour,
     inception,
     risk,
     sample_metrics,
@@ -114,6 +115,8 @@ def _generation(
     if weights and len(real) > 1:  # a covariance needs two
         sets = (inception.features(x[: len(real)], weights) for x in (real, images))
         values["fid"] = sample_metrics.frechet_distance(*sets)
+    if real.shape[-1] == 3:
+        values |= colour.ratio(*map(colour.deviation_of, (images[: len(real)], real)))
     return values | ({"samples": min(len(real), n)} if values else {})
 
 

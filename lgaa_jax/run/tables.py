@@ -24,6 +24,12 @@ SHOWN = (
     ("psnr", "dB", 1.0),
     ("domain_accuracy", "%", 0.01),
 )
+# Its last rows, of each task after the last: title, metric and what one of its unit is.
+LAST = (
+    ("PSNR (dB)", "psnr", 1.0),
+    ("chroma (%)", "chroma", 0.01),
+    ("sampled chroma (%)", "generation/chroma", 0.01),
+)
 MOST_CLASSES = 20  # that are listed of a folder
 
 
@@ -121,7 +127,8 @@ def spoken(metric: str) -> str:
 def closing_rows(names: Sequence[str], record: Record) -> Iterator[list[str]]:
     """The cells of the closing table, its head first.
 
-    A figure of each task after each task, and in the end the PSNR of their reconstructions.
+    A figure of each task after each task. In the end the PSNR of their reconstructions and, where
+    there is colour, how much of that of the real images reconstructions and samples have.
     """
     name, unit, one = shown_metric(record)
 
@@ -132,9 +139,10 @@ def closing_rows(names: Sequence[str], record: Record) -> Iterator[list[str]]:
     rows = zip(short_names(names), matrix(record.measured, names, name), strict=True)
     for after, values in list(rows)[: len(record.measured)]:
         yield [f"after {after}", *cells(values, one)]
-    psnr = [record.measured[-1].get(task, {}).get("psnr") for task in names]
-    if name != "psnr" and any(value is not None for value in psnr):
-        yield ["PSNR (dB)", *cells(psnr, 1.0)]
+    for title, metric, one in LAST:
+        values = [record.measured[-1].get(task, {}).get(metric) for task in names]
+        if name != metric and any(value is not None for value in values):
+            yield [title, *cells(values, one)]
 
 
 def closing(results: dict[str, Any], path: Path, pictures: Path) -> Iterator[tuple[str, str]]:

@@ -5,7 +5,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-RECONSTRUCTION = ("mse", "psnr", "ssim")
+# Metrics of reconstructions; the last three in colour only.
+RECONSTRUCTION = ("mse", "psnr", "ssim", "psnr_luma", "psnr_chroma", "chroma")
 
 Measured = dict[str, dict[str, float]]  # {task name: {metric: value}}
 Settings = Mapping[str, Any]  # the `eval` section of a config, as results.measured_with gives it

@@ -13,7 +13,7 @@ average_accuracy, forgetting, forgetting_by_task {task: value}, backward_transfe
 clustering_accuracy     a matrix of that form, where labels are found
 linear_probe            of each learned task, where there are no labels
 domain_accuracy         of each learned task
-reconstruction          {task: {mse, psnr, ssim}}
+reconstruction          {task: {mse, psnr, ssim, and in colour psnr_luma, psnr_chroma, chroma}}
 generation              {task: metrics of generated images} (docs/theory.md)
 risk                    [{after_task, task, terms of the bound}] (docs/theory.md)
 

@@ -14,6 +14,7 @@ IMAGES = RNG.integers(0, 256, (11, 16, 16, 1), np.uint8)
 LABELS = RNG.integers(0, NUM_CLASSES, 11).astype(np.int32)
 SPLIT = Split(IMAGES, LABELS, LABELS)
 UNLABELLED = Split(IMAGES, np.full(11, -1, np.int32), LABELS)
+COLOURED = Split(RNG.integers(0, 256, (11, 16, 16, 3), np.uint8), LABELS, LABELS)
 DOMAINS = np.arange(NUM_TASKS) == 1  # the images are of task 1
 
 
@@ -102,6 +103,59 @@ def test_an_exact_reconstruction_counts_as_100_db(system, initial, monkeypatch):
     got = split_metrics.evaluate(sums, initial, DOMAINS, SPLIT, 4)
     assert (got["mse"], got["psnr"]) == (0.0, 100.0)
     assert got["ssim"] == pytest.approx(1.0)
+
+
+def coloured(system, initial, monkeypatch, made, split=COLOURED, size=4):
+    """The metrics of an autoencoder that makes `made(x)` of the images of a split."""
+
+    def reconstruct(nets, state, x, class_mask):
+        return made(x), *(np.zeros(len(x), np.int32),) * 2
+
+    monkeypatch.setattr(split_metrics, "reconstruct", reconstruct)
+    sums = split_metrics.make_batch_sums(system.nets, system.spec.class_mask)
+    return split_metrics.evaluate(sums, initial, DOMAINS, split, size)
+
+
+def paler(x):
+    """Less of everything, and a tint that differs from image to image."""
+    tint = x[:, :1, :1] * np.float32([0.1, 0.2, -0.1]).reshape(1, 1, 1, 3)
+    return 0.5 * x + tint
+
+
+@pytest.mark.parametrize("size", [1, 4, 32])
+def test_the_metrics_of_colour_agree_with_numpy_over_the_whole_set(
+    system, initial, monkeypatch, size
+):
+    got = coloured(system, initial, monkeypatch, paler, size=size)
+    ycc, shown = [], paler(np.float64(COLOURED.images) / 127.5 - 1)
+    for levels in (np.float64(COLOURED.images), 127.5 * (shown + 1)):
+        r, g, b = np.moveaxis(levels, -1, 0)
+        y = 0.299 * r + 0.587 * g + 0.114 * b
+        ycc.append(np.stack([y, (b - y) / 1.772, (r - y) / 1.402], axis=-1))
+    real, rec = ycc
+    for name, channels in (("psnr_luma", slice(0, 1)), ("psnr_chroma", slice(1, 3))):
+        mse = np.square((real - rec)[..., channels]).mean(axis=(1, 2, 3))
+        expected = np.mean(10 * np.log10(255**2 / mse))
+        np.testing.assert_allclose(got[name], expected, rtol=1e-5)
+    deviations = [np.sqrt(x[..., 1].var() + x[..., 2].var()) for x in (rec, real)]
+    np.testing.assert_allclose(got["chroma"], deviations[0] / deviations[1], rtol=1e-5)
+
+
+def test_the_images_themselves_have_all_of_their_colour_and_grey_ones_none(
+    system, initial, monkeypatch
+):
+    exact = coloured(system, initial, monkeypatch, lambda x: x)
+    assert (exact["chroma"], exact["psnr_luma"], exact["psnr_chroma"]) == (1.0, 100.0, 100.0)
+    grey = coloured(system, initial, monkeypatch, lambda x: x[..., :1].repeat(3, axis=-1))
+    assert grey["chroma"] == 0.0
+    assert 5 < grey["psnr_chroma"] < 50
+
+
+def test_grey_images_of_three_channels_have_no_colour_to_compare_with(system, initial, monkeypatch):
+    images = IMAGES.repeat(3, axis=-1)
+    got = coloured(system, initial, monkeypatch, paler, Split(images, LABELS, LABELS))
+    assert {"psnr_luma", "psnr_chroma"} < set(got)
+    assert "chroma" not in got
 
 
 @pytest.mark.parametrize("size", [4, 32])

@@ -105,6 +105,20 @@ def test_results_without_labels_have_no_accuracy_lines_and_no_figure(tmp_path):
     assert not (tmp_path / "accuracy.png").exists()
 
 
+def test_colour_has_its_lines(tmp_path):
+    values = {"psnr": 25.0, "psnr_luma": 26.0, "psnr_chroma": 30.0, "chroma": 0.75}
+    results = {"tasks": ["a"], "seconds": 30, "reconstruction": {"a": values}}
+    results["generation"] = {"a": {"chroma": 0.5, "samples": 10}}
+    table = comparison_table.write(tmp_path, {"lgaa": [results]})
+    assert list(cells(table).items())[2:-1] == [
+        ("PSNR a", ["25.0"]),
+        ("PSNR luma a", ["26.0"]),
+        ("PSNR chroma a", ["30.0"]),
+        ("chroma a", ["0.750"]),
+        ("sampled chroma a", ["0.500"]),
+    ]
+
+
 def test_a_bar_in_a_folders_name_ends_no_cell(tmp_path):
     results = {"tasks": ["folder:a|b"], "accuracy": [[0.5]], "seconds": 6}
     table = comparison_table.write(tmp_path, {"lgaa": [results]})

@@ -94,6 +94,17 @@ def test_without_classes_the_row_is_of_the_reconstructions():
     assert tables.after_task(["a", "b"], record) == "after a: PSNR (dB)  a 20.0"
 
 
+def test_the_closing_table_says_how_much_colour_there_is():
+    grey = {"accuracy": 0.9, "psnr": 20.0}
+    svhn = grey | {"chroma": 0.125, "generation/chroma": 0.5}
+    rows = list(tables.closing_rows(NAMES, Record(({"digits": grey, "letters": svhn},), ({},), 5)))
+    assert rows[-3:] == [
+        ["PSNR (dB)", "20.0", "20.0"],
+        ["chroma (%)", "-", "12.5"],
+        ["sampled chroma (%)", "-", "50.0"],
+    ]
+
+
 def printed(write):
     file = io.StringIO()
     write(Console(file))

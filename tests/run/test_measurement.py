@@ -167,6 +167,22 @@ def test_fewer_test_images_than_a_metric_needs_leave_it_out(digits, monkeypatch)
     assert measurement._generation(run, types.SimpleNamespace(sampler={}), 0, "") == {}
 
 
+@pytest.mark.parametrize(("channels", "expected"), [(1, {}), (3, {"chroma": 0.5, "samples": 20})])
+def test_samples_in_colour_are_compared_with_the_colour_of_the_test_images(
+    monkeypatch, channels, expected
+):
+    """Of a task without classes, of which nothing else is measured."""
+    real = 100 + np.random.default_rng(0).integers(0, 50, (20, 4, 4, channels), np.uint8) * 2
+    split = Split(real, np.full(20, -1, np.int32), np.full(20, -1, np.int32))
+    task = Task("plain", split, split, (), 0, "plain")
+    halved = np.concatenate([50 + real // 2] * 3)[:50]
+    monkeypatch.setattr(measurement, "sample_task", lambda *args: (halved, np.zeros(50, np.int32)))
+    run = part_of_a_run([task])
+    run.class_mask = run.learner.spec.class_mask
+    measured = measurement._generation(run, types.SimpleNamespace(sampler={}), 0, "")
+    assert measured == pytest.approx(expected)
+
+
 def test_the_replay_that_the_risk_judges_is_spread_as_that_of_training(digits, monkeypatch):
     asked = []
 

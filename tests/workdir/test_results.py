@@ -63,6 +63,13 @@ def test_the_results_of_a_finished_run():
     }
 
 
+def test_metrics_of_colour_stand_with_those_of_their_images():
+    colour = {"psnr": 20.0, "psnr_luma": 21.0, "psnr_chroma": 30.0, "chroma": 0.75}
+    found = summary(record({"a": {**colour, "generation/chroma": 0.5}}))
+    assert found["reconstruction"] == {"a": colour}
+    assert found["generation"] == {"a": {"chroma": 0.5}}
+
+
 def test_metrics_that_are_inf_or_nan_can_be_written(tmp_path):
     found = summary(record(AFTER_A, AFTER_B))
     files.write_json(tmp_path / "results.json", found)
