@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.table import Column
 
 PLAIN_SECONDS = 30.0  # between two lines where there is no terminal
-LOSSES = ("reconstruction", "critic", "class")  # that a line has room for
+LOSSES = ("reconstruction", "critic", "class")  # that a wide line has room for
+BAR = 16  # characters
+LEFT = len("0:00:00 left")
 
 
 class Progress(contextlib.AbstractContextManager["Progress"]):
@@ -21,10 +23,11 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
         # Step and time at which the first call had returned: it compiles, and tells no rate.
         self._first: tuple[int, float] | None = None
         self._told = time.monotonic()
-        self._task, self._measured, self._losses = "", "", ""
+        self._task, self._measured = "", ""
+        self._losses: list[str] = []
         self._bar = progress.Progress(
             progress.TextColumn("{task.description}"),
-            progress.BarColumn(bar_width=16),
+            progress.BarColumn(bar_width=BAR),
             progress.MofNCompleteColumn(),
             progress.TextColumn(
                 "{task.fields[figures]}", table_column=Column(no_wrap=True, overflow="ellipsis")
@@ -58,8 +61,10 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
     def show(self, task: str, losses: Mapping[str, float]) -> None:
         """Sets the task and the losses, by their short names, that stand beside the count."""
         self._task = task
-        self._losses = "  ".join(f"{n} {losses[n]:.3g}" for n in LOSSES if n in losses)
-        self._bar.update(self._row, description=task, figures=self._figures())
+        self._losses = [f"{n} {losses[n]:.3g}" for n in LOSSES if n in losses]
+        count = f"{self._total}/{self._total}"
+        room = self._console.width - len("    ".join((task, count))) - BAR - LEFT
+        self._bar.update(self._row, description=task, figures=self._figures(room))
 
     def evaluating(self, task: str) -> None:
         """Says that `task` is evaluated now."""
@@ -69,8 +74,12 @@ class Progress(contextlib.AbstractContextManager["Progress"]):
         """Sets the figures of the last evaluation."""
         self._measured = text
 
-    def _figures(self) -> str:
-        return "  ".join(filter(None, (self._measured, self._losses)))
+    def _figures(self, room: int | None = None) -> str:
+        """What was measured, and as many of the losses as `room` characters hold beside it."""
+        figures = [*filter(None, [self._measured]), *self._losses]
+        while room is not None and len(figures) > 1 and len("  ".join(figures)) > room:
+            figures.pop()
+        return "  ".join(figures)
 
     def _left(self, now: float) -> str:
         """The time left at the rate so far."""

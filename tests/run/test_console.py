@@ -1,6 +1,7 @@
 """What a run says on its console, in a file and in a terminal."""
 
 import io
+import re
 import time
 import types
 
@@ -156,6 +157,25 @@ def test_in_a_terminal_one_bar_shows_the_task_its_losses_and_the_time_left():
     shown = file.getvalue()
     for part in ("digits", "50/100", "letters 99.0", "critic -1.25", "left"):
         assert part in shown
+
+
+@pytest.mark.parametrize(
+    ("width", "losses"),
+    [(110, ["reconstruction 8.25", "critic -1.25"]), (90, ["reconstruction 8.25"]), (70, [])],
+)
+def test_a_narrow_terminal_shows_fewer_losses_and_the_whole_count(width, losses):
+    file = io.StringIO()
+    console = RichConsole(file=file, force_terminal=True, width=width)
+    with progress.Progress(console, total=1700, initial=1000) as bar:
+        bar.measured("accuracy digits 99.0")
+        bar.show("letters", {"critic": -1.25, "reconstruction": 8.25})
+        bar.update(100)
+        bar.update(100)
+    last = re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", "", file.getvalue()).strip().splitlines()[-1]
+    assert "1200/1700" in last
+    assert "  ".join(["accuracy digits 99.0", *losses]) in last
+    assert (" critic" in last, " reconstruction" in last) == (len(losses) > 1, bool(losses))
+    assert "left" in last
 
 
 @pytest.mark.parametrize("initial", [0, 100])
