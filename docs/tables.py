@@ -27,7 +27,7 @@ from lgaa_jax.run import comparison_table
 ROOT = pathlib.Path(__file__).parents[1]
 RUNS = ROOT / "docs/runs"
 DOCUMENTS = (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
-TABLE = re.compile(r"(<!-- runs/(\S+): ([^\n]*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+TABLE = re.compile(r"(<!-- runs/(\S+):\s(.*?)\s-->\n).*?(<!-- end -->)", re.DOTALL)
 # Where the one who ran it keeps things; no number depends on it.
 PLACES = ("data_dir", "cache_dir", "reference_dir", "inception_weights")
 OF_A_PLACE = re.compile(rf"--(workdir|config\.\w+\.({'|'.join(PLACES)}))\b")
@@ -103,7 +103,7 @@ def written(text: str) -> str:
 
     def new(match: re.Match[str]) -> str:
         begin, name, metrics, end = match.groups()
-        return begin + table(read(RUNS / name), metrics.split(", ")) + end
+        return begin + table(read(RUNS / name), re.split(r",\s+", metrics)) + end
 
     return TABLE.sub(new, text)
 
