@@ -12,6 +12,9 @@ from lgaa_jax.data.images import Array
 
 RED, GREEN, BLUE = 0.299, 0.587, 0.114  # the shares of luma
 MOMENTS = ("cb", "cr", "square")
+# Of the range, a 40th of a grey level: real images that deviate by less are grey. A compiled
+# program may leave some 1e-8 of rounding as the chroma of grey, and a ratio to that says nothing.
+LEAST = 1e-4
 CHUNK = 250  # images whose chroma is in memory at once
 
 
@@ -23,7 +26,7 @@ def luma(x: Array) -> Array:
 def chroma(x: Array) -> tuple[Array, Array]:
     """Cb and Cr: B - Y and R - Y, each scaled to the same range. x: [..., 3] float -> two [...]."""
     r, g, b = x[..., 0], x[..., 1], x[..., 2]
-    # Y is not computed first: of differences of the channels, grey has exactly 0.
+    # Y is not computed first: of differences of the channels, grey has 0, but for rounding.
     cb = (RED * (b - r) + GREEN * (b - g)) / (2 * (1 - BLUE))
     cr = (GREEN * (r - g) + BLUE * (r - b)) / (2 * (1 - RED))
     return cb, cr
@@ -45,12 +48,15 @@ def deviation(mean: Mapping[str, float]) -> float:
 
 
 def deviation_of(images: np.ndarray) -> float:
-    """`deviation` of a set of images, in grey levels. images: [n, H, W, 3] uint8."""
+    """`deviation` of a set of images in [0, 1]. images: [n, H, W, 3] uint8."""
     chunks = (images[i : i + CHUNK] for i in range(0, len(images), CHUNK))
-    parts = [moments(chunk.astype(np.float64)) for chunk in chunks]
+    parts = [moments(chunk.astype(np.float64) / 255) for chunk in chunks]
     return deviation({m: float(np.concatenate([p[m] for p in parts]).mean()) for m in MOMENTS})
 
 
 def ratio(of: float, to: float) -> dict[str, float]:
-    """{"chroma": a deviation over that of the real images}; empty where those have no colour."""
-    return {"chroma": of / to} if to else {}
+    """{"chroma": a deviation over that of the real images}; empty where those are grey.
+
+    Both are of images in [0, 1].
+    """
+    return {"chroma": of / to} if to >= LEAST else {}

@@ -89,7 +89,10 @@ def test_a_run_of_paper64(tmp_path):
     s = driver.run(small_config(**sizes, **changes), tmp_path)
     assert int(s.step) == 4
     assert int(s.opt["critic"][0].count) == 20
-    assert set(read_json(tmp_path / "results.json")["reconstruction"]) == {"digits", "letters"}
+    reconstruction = read_json(tmp_path / "results.json")["reconstruction"]
+    assert set(reconstruction) == {"digits", "letters"}
+    # Of three channels, and without a colour that could be lost.
+    assert set(reconstruction["digits"]) == {"mse", "psnr", "ssim", "psnr_luma", "psnr_chroma"}
 
 
 def test_a_task_without_classes_beside_one_that_has_some(tmp_path, monkeypatch):
