@@ -49,7 +49,7 @@ class Console:
     def closing(
         self, names: list[str], record: Record, results: dict[str, Any], path: Path, pictures: Path
     ) -> None:
-        """The table at the end of a run, and where its results and its last pictures are."""
+        """The table at the end of a run, and where its results and its pictures are."""
         self._rich.print()
         head, *rows = tables.closing_rows(names, record)
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)

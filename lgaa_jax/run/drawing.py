@@ -1,4 +1,4 @@
-"""The pictures of a run: after each task, grids of every task learned by then."""
+"""The pictures of a run: grids of every task after each task, and samples along the sequence."""
 
 from pathlib import Path
 
@@ -7,17 +7,19 @@ import numpy as np
 from lgaa_jax.evaluation import grids
 from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.run.session import Session
+from lgaa_jax.run.tables import short_names
 from lgaa_jax.training.state import TrainState
 from lgaa_jax.workdir import pictures
 from lgaa_jax.workdir.scalars import ScalarLog
 
 GRID_ROWS = 8
+BLOCK_ROWS, BLOCK_COLUMNS = 2, 5  # of the samples of one task after one task, along the sequence
 
 
 def picture_folder(session: Session, task: int) -> Path:
     """Where the pictures after `task` are."""
     stem = pictures.stems(session.experiment.names)[task]
-    return session.workdir / "images" / f"{task}_after_{stem}"
+    return session.workdir / pictures.FOLDER / f"{task}_after_{stem}"
 
 
 def picture_paths(session: Session, task: int) -> dict[tuple[int, str], Path]:
@@ -42,6 +44,39 @@ def draw_missing(session: Session, state: TrainState, task: int, log: ScalarLog 
             pictures.save_png(own[kind], picture)
             if log is not None:
                 log.image(int(state.step), f"{session.experiment.names[index]}/{kind}", picture)
+
+
+def draw_sequence(session: Session) -> None:
+    """Draws samples of each task after each task that is learned by then: a row per task.
+
+    They are cut from the pictures that were drawn after the tasks, so they need no state, and show
+    the same codes and classes all along.
+    """
+    experiment = session.experiment
+    tasks, shape = range(len(experiment.tasks)), experiment.nets.image_shape
+    columns = [picture_paths(session, after) for after in tasks]
+
+    def block(path: Path | None) -> np.ndarray | None:
+        if path is None:
+            return None
+        return some_cells(pictures.cut(pictures.read_png(path), GRID_ROWS, shape))
+
+    blocks = [[block(paths.get((index, "generated"))) for paths in columns] for index in tasks]
+    names = short_names(experiment.names)
+    figure = pictures.table(blocks, names, [f"after {name}" for name in names])
+    pictures.save_png(session.workdir / pictures.FOLDER / pictures.SEQUENCE, figure)
+
+
+def some_cells(cells: np.ndarray) -> np.ndarray:
+    """Two rows of at most five columns, spread evenly; of few columns, further rows beside them.
+
+    cells: [rows, columns, ...].
+    """
+    rows, count = cells.shape[:2]
+    chosen = np.linspace(0, count - 1, min(count, BLOCK_COLUMNS)).round().astype(int)
+    beside = min(BLOCK_COLUMNS // len(chosen), rows // BLOCK_ROWS)
+    starts = range(0, beside * BLOCK_ROWS, BLOCK_ROWS)
+    return np.concatenate([cells[i : i + BLOCK_ROWS, chosen] for i in starts], axis=1)
 
 
 def grid_kinds(experiment: Experiment) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from lgaa_jax.run.tables import so_far
 from lgaa_jax.run.training import train_task
 from lgaa_jax.training.settings import fixed_settings
 from lgaa_jax.training.state import TrainState, begin_task
+from lgaa_jax.workdir import pictures
 from lgaa_jax.workdir.metadata import run_metadata
 from lgaa_jax.workdir.record import Record
 from lgaa_jax.workdir.scalars import ScalarLog
@@ -95,9 +96,10 @@ def evaluate(
 
 
 def _close(session: Session, record: Record, name: str = finishing.RESULTS) -> dict[str, Any]:
-    """Writes and shows the results."""
+    """Writes and shows the results; of a finished run also the picture of the whole sequence."""
     results = finishing.write_results(session, record, name)
-    pictures = drawing.picture_folder(session, len(record.measured) - 1)
-    names = session.experiment.names
-    session.console.closing(names, record, results, session.workdir / name, pictures)
+    if name == finishing.RESULTS and results["finished"]:
+        drawing.draw_sequence(session)
+    paths = session.workdir / name, session.workdir / pictures.FOLDER
+    session.console.closing(session.experiment.names, record, results, *paths)
     return results

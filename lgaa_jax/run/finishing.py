@@ -11,7 +11,7 @@ from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.run.session import Session
 from lgaa_jax.run.tables import short_names
 from lgaa_jax.training.state import TrainState
-from lgaa_jax.workdir import plots
+from lgaa_jax.workdir import pictures, plots
 from lgaa_jax.workdir.record import Record
 from lgaa_jax.workdir.results import measured_with, summary
 from lgaa_jax.workdir.scalars import EVALUATION, ScalarLog
@@ -100,7 +100,7 @@ def write_results(session: Session, record: Record, name: str = RESULTS) -> dict
             {**entry, "task": short[entry["task"]], "after_task": short[entry["after_task"]]}
             for entry in results["risk"]
         ]
-        plots.risk(session.workdir / "images" / "risk.png", [*short.values()], entries)
+        plots.risk(session.workdir / pictures.FOLDER / "risk.png", [*short.values()], entries)
     return results
 
 

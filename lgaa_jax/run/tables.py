@@ -12,7 +12,7 @@ from lgaa_jax.data.loading import Task
 from lgaa_jax.evaluation import lifelong
 from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.training.state import TrainState
-from lgaa_jax.workdir.pictures import stems
+from lgaa_jax.workdir.pictures import SEQUENCE, stems
 from lgaa_jax.workdir.record import Record
 from lgaa_jax.workdir.results import matrix
 
@@ -146,12 +146,16 @@ def closing_rows(names: Sequence[str], record: Record) -> Iterator[list[str]]:
 
 
 def closing(results: dict[str, Any], path: Path, pictures: Path) -> Iterator[tuple[str, str]]:
-    """Label and text of the lines below the table; results: what is in results.json, at `path`."""
+    """Label and text of the lines below the table.
+
+    results: what is in results.json, at `path`; pictures: their folder.
+    """
     if "average_accuracy" in results:
         text = f"{100 * results['average_accuracy']:.1f} %"
         if "forgetting" in results:
             text += f", forgotten {100 * results['forgetting']:.1f} points"
         yield "average", text
     yield "results", str(path)
-    if pictures.is_dir():  # of a task that has not ended there are none
-        yield "pictures", str(pictures)
+    if pictures.is_dir():  # where no task has ended there are none
+        whole = f" (all tasks: {SEQUENCE})" if (pictures / SEQUENCE).exists() else ""
+        yield "pictures", f"{pictures}{whole}"

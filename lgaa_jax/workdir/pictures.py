@@ -1,4 +1,4 @@
-"""Image grids as PNG files, and the names of those files."""
+"""Image grids as PNG files, tables of grids, and the names of those files."""
 
 import io
 import re
@@ -13,12 +13,19 @@ import PIL.ImageFont
 
 from lgaa_jax.files import PathLike, write_bytes
 
+FOLDER = "images"  # of a workdir, where its pictures are
+SEQUENCE = "sequence.png"  # the one there of all tasks after all tasks
+_CELL, _GAP = 32, 2  # pixels: the least side of an image in a grid, and between the images
+_SPACE = 8  # pixels between the grids of a table
 _GREY = 128  # of the lines in a grid: seen on black and on white images
-_LETTER, _HEADING = 11, 96  # pixels: size of the letters of a heading, and its longest side
+_LETTER = 11  # pixels: size of the letters of a name
+_HEADING, _SIDE = 96, 144  # pixels: how long a name may be above a column, and beside a row
 _LONGEST = 80  # bytes of a stem: a file system takes 255 for a name, and more is added to a stem
 
 
-def grid(images: np.ndarray, names: Sequence[str] = (), cell: int = 32, gap: int = 2) -> np.ndarray:
+def grid(
+    images: np.ndarray, names: Sequence[str] = (), cell: int = _CELL, gap: int = _GAP
+) -> np.ndarray:
     """One picture of rows and columns of images, with `gap` grey pixels between and around.
 
     images: uint8 [rows, cols, H, W, C], C 1 or 3. Small ones are enlarged by a whole factor
@@ -29,7 +36,7 @@ def grid(images: np.ndarray, names: Sequence[str] = (), cell: int = 32, gap: int
         form = f"{images.dtype} {images.shape}"
         raise ValueError(f"a grid takes uint8 [rows, cols, H, W, 1 or 3], not {form}")
     rows, cols, h, w, c = images.shape
-    factor = max(1, -(-cell // min(h, w)))
+    factor = _enlarged(h, w, cell)
     images = images.repeat(factor, axis=2).repeat(factor, axis=3)
     around = ((0, 0), (0, 0), (gap, 0), (gap, 0), (0, 0))  # above and left; the rest is added last
     cells = np.pad(images, around, constant_values=_GREY).swapaxes(1, 2)
@@ -41,12 +48,70 @@ def grid(images: np.ndarray, names: Sequence[str] = (), cell: int = 32, gap: int
     return np.concatenate([np.repeat(strip[..., None], c, axis=2), picture])
 
 
+def cut(
+    picture: np.ndarray, rows: int, shape: tuple[int, int, int], cell: int = _CELL, gap: int = _GAP
+) -> np.ndarray:
+    """The images in a picture that `grid` made, with names or without: the inverse of `grid`.
+
+    shape: of an image, [H, W, C]. Returns uint8 [rows, cols, H, W, C].
+    """
+    h, w, c = shape
+    factor = _enlarged(h, w, cell)
+    high, wide = h * factor + gap, w * factor + gap
+    cols = (picture.shape[1] - gap) // wide
+    picture = picture[-gap - rows * high : -gap, :-gap]  # what stands above are the names
+    cells = picture.reshape(rows, high, cols, wide, c)
+    return cells[:, gap::factor, :, gap::factor].swapaxes(1, 2)
+
+
+def _enlarged(h: int, w: int, cell: int) -> int:
+    """The factor that brings the shorter side of an image to `cell` pixels or more."""
+    return max(1, -(-cell // min(h, w)))
+
+
+def table(
+    blocks: Sequence[Sequence[np.ndarray | None]], rows: Sequence[str], columns: Sequence[str]
+) -> np.ndarray:
+    """One white picture of rows and columns of grids, with a name beside each row and column.
+
+    blocks: the images of each grid, as `grid` takes them; None leaves its place empty. All of one
+    channel count. Returns uint8 [height, width, C].
+    """
+    grids = [[None if block is None else grid(block) for block in line] for line in blocks]
+    given = [g for line in grids for g in line if g is not None]
+    high, wide = (max(g.shape[axis] for g in given) + _SPACE for axis in (0, 1))
+    head = _headings(columns, wide, wide * len(columns))
+    side = _sides(rows, high)
+    (above, width), left = head.shape, side.shape[1]
+    picture = np.full((above + len(side), left + width, given[0].shape[2]), 255, np.uint8)
+    picture[:above, left:] = head[..., None]
+    picture[above:, :left] = side[..., None]
+    for i, line in enumerate(grids):
+        for j, g in enumerate(line):
+            if g is not None:
+                y, x = above + i * high, left + j * wide + (wide - g.shape[1]) // 2
+                picture[y : y + g.shape[0], x : x + g.shape[1]] = g
+    return picture
+
+
+def _sides(names: Sequence[str], row: int) -> np.ndarray:
+    """Names in black on white beside rows of `row` pixels. Returns uint8 [height, width]."""
+    words = [_written(" ".join(name.split()), _SIDE) for name in names]
+    width = max(word.width for word in words) + 2 * _SPACE
+    strip = PIL.Image.new("L", (width, row * len(names)), 255)
+    for i, word in enumerate(words):
+        middle = i * row + (row - _SPACE - word.height) // 2
+        strip.paste(word, (width - _SPACE - word.width, middle))
+    return np.asarray(strip)
+
+
 def _headings(names: Sequence[str], column: int, width: int) -> np.ndarray:
     """Names in black on white above columns of `column` pixels; all on end where one is wider.
 
     Returns uint8 [height, width].
     """
-    words = [_written(" ".join(name.split())) for name in names]
+    longest = max(_HEADING, column - 4)
+    words = [_written(" ".join(name.split()), longest) for name in names]
     if any(word.width > column - 4 for word in words):
         words = [word.rotate(90, expand=True) for word in words]
     height = max(word.height for word in words) + 4
@@ -56,13 +121,13 @@ def _headings(names: Sequence[str], column: int, width: int) -> np.ndarray:
     return np.asarray(strip)
 
 
-def _written(name: str) -> PIL.Image.Image:
-    """The name as a picture one line high, cut where it is too long."""
+def _written(name: str, longest: int) -> PIL.Image.Image:
+    """The name as a picture one line high, cut where it is longer than `longest` pixels."""
     text = name.encode(errors="replace").decode()  # a name may hold bytes that are no text
     font = PIL.ImageFont.load_default(_LETTER)
-    if font.getlength(text) > _HEADING:
+    if font.getlength(text) > longest:
         text = next(
-            t for n in range(len(text), -1, -1) if font.getlength(t := text[:n] + "...") <= _HEADING
+            t for n in range(len(text), -1, -1) if font.getlength(t := text[:n] + "...") <= longest
         )
     size = max(1, round(font.getlength(text))), round(font.getbbox("Ag")[3]) + 1
     word = PIL.Image.new("L", size, 255)
@@ -76,6 +141,13 @@ def save_png(path: PathLike, array: np.ndarray) -> None:
     picture = PIL.Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
     picture.save(encoded, format="PNG")
     write_bytes(path, encoded.getvalue())
+
+
+def read_png(path: PathLike) -> np.ndarray:
+    """The picture that `save_png` wrote, uint8 [H, W, 1 or 3]."""
+    with PIL.Image.open(path) as picture:
+        array = np.asarray(picture)
+    return array[..., None] if array.ndim == 2 else array
 
 
 def stems(names: Sequence[str]) -> list[str]:

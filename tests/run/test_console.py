@@ -113,6 +113,7 @@ def printed(write):
 
 
 def test_the_closing_table_has_the_matrix_and_the_paths(tmp_path):
+    (tmp_path / "sequence.png").touch()
     results = {"average_accuracy": 0.992, "forgetting": 0.004}
     text = printed(lambda c: c.closing(NAMES, RECORD, results, "runs/x/results.json", tmp_path))
     lines = [line.split() for line in text.strip().splitlines()]
@@ -123,8 +124,14 @@ def test_the_closing_table_has_the_matrix_and_the_paths(tmp_path):
         ["PSNR", "(dB)", "20.5", "21.4"],
         ["average", "99.2", "%,", "forgotten", "0.4", "points"],
         ["results", "runs/x/results.json"],
-        ["pictures", str(tmp_path)],
+        ["pictures", str(tmp_path), "(all", "tasks:", "sequence.png)"],
     ]
+
+
+def test_pictures_are_named_as_far_as_there_are_some(tmp_path):
+    """None before the end of a task, and that of all tasks at the end of a run."""
+    assert [*tables.closing({}, tmp_path / "r", tmp_path / "none")][1:] == []
+    assert [*tables.closing({}, tmp_path / "r", tmp_path)][1:] == [("pictures", str(tmp_path))]
 
 
 def test_into_a_file_long_lines_stay_whole_and_nothing_is_coloured():

@@ -11,8 +11,9 @@ from conftest import assert_equal, read_json, small_config
 from lgaa_jax import files
 from lgaa_jax.data import embedded, sources
 from lgaa_jax.errors import UserError
-from lgaa_jax.run import driver, measurement, session, training
+from lgaa_jax.run import drawing, driver, measurement, session, training
 from lgaa_jax.run.progress import Progress
+from lgaa_jax.workdir import pictures
 from lgaa_jax.workdir.metadata import run_metadata
 
 STEPS = 10  # two tasks of five; a checkpoint every four steps and at each task's end
@@ -61,6 +62,11 @@ def lines(workdir):
     """The objects of metrics.jsonl, less what depends on the clock."""
     for text in (workdir / "metrics.jsonl").read_text().splitlines():
         yield {name: value for name, value in json.loads(text).items() if name not in RATES}
+
+
+def sequence(workdir):
+    """The picture of all tasks after all tasks."""
+    return (workdir / "images/sequence.png").read_bytes()
 
 
 def without_seconds(path):
@@ -145,14 +151,48 @@ def test_a_run_writes_what_the_design_lists(whole):
     rates = {line["step"]: line[rate] for line in logged if rate in line}
     assert rates[4] == rates[6] == pytest.approx(2e-4)
     assert rates[5] == pytest.approx(1e-4)  # the second of two steps over which it falls
-    pictures = {str(p.relative_to(workdir / "images")) for p in workdir.glob("images/*/*.png")}
-    assert "1_after_letters/digits_generated.png" in pictures
-    assert len(pictures) == 9
+    drawn = {str(p.relative_to(workdir / "images")) for p in workdir.glob("images/*/*.png")}
+    assert "1_after_letters/digits_generated.png" in drawn
+    assert len(drawn) == 9
+    assert {p.name for p in workdir.glob("images/*.png")} == {"risk.png", "sequence.png"}
     written = read_json(workdir / "config.json")
     assert written["config"]["batch_size"] == 16
     assert written["device"] == {"kind": "cpu", "count": 2}
     assert written["command"]
     assert written["classes"]["letters"] == list("ABCDEFGHIJ")
+
+
+def test_the_picture_of_the_sequence_has_samples_of_each_task_after_each_task(whole):
+    """Two of each of five classes, as in the pictures after the tasks; the upper left is digits."""
+    picture = pictures.read_png(whole[0] / "images/sequence.png")
+    high, wide = 2 * 34 + 2 + 8, 5 * 34 + 2 + 8
+
+    def block(row, column):
+        y, x = picture.shape[0] - (2 - row) * high, picture.shape[1] - (2 - column) * wide + 4
+        return picture[y : y + high - 8, x : x + wide - 8]
+
+    def drawn(folder, task):
+        made = pictures.read_png(whole[0] / f"images/{folder}/{task}_generated.png")
+        cells = pictures.cut(made, drawing.GRID_ROWS, (16, 16, 1))
+        return pictures.grid(cells[:2, [0, 2, 4, 7, 9]])
+
+    for place, names in {
+        (0, 0): ("0_after_digits", "digits"),
+        (0, 1): ("1_after_letters", "digits"),
+        (1, 1): ("1_after_letters", "letters"),
+    }.items():
+        np.testing.assert_array_equal(block(*place), drawn(*names))
+    assert (block(1, 0) == 255).all()
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, 4), (2, 4), (3, 3), (4, 4), (5, 5), (26, 5)])
+def test_of_a_picture_a_few_samples_are_taken(count, columns):
+    cells = np.arange(8 * count).reshape(8, count)
+    chosen = drawing.some_cells(cells)
+    assert chosen.shape == (2, columns)
+    assert len(np.unique(chosen)) == 2 * columns
+    assert set(chosen[0] % count) == set(chosen[1] % count)
+    assert {0, count - 1} <= set(chosen[0] % count)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +207,7 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_bits(whole, tmp_path, monkey
     assert without_seconds(tmp_path / "run/results.json") == without_seconds(
         whole[0] / "results.json"
     )
+    assert sequence(tmp_path / "run") == sequence(whole[0])
     # Not one line lost or twice, and none different.
     assert list(lines(tmp_path / "run")) == list(lines(whole[0]))
 
@@ -197,11 +238,12 @@ def test_eval_of_an_earlier_step_writes_beside_the_results(whole):
 
 
 def test_what_is_missing_or_was_measured_otherwise_is_made_again(whole, tmp_path, monkeypatch):
-    """Deleted: results, evaluations and a picture; then other settings of `eval`."""
+    """Deleted: results, evaluations and pictures; then other settings of `eval`."""
     workdir = shutil.copytree(whole[0], tmp_path / "run")
     picture = workdir / "images/0_after_digits/digits_generated.png"
     drawn = picture.read_bytes()
-    for path in (workdir / "results.json", workdir / "evaluations.json", picture):
+    whole_sequence = workdir / "images/sequence.png"
+    for path in (workdir / "results.json", workdir / "evaluations.json", picture, whole_sequence):
         path.unlink()
     trained = []
     monkeypatch.setattr(training, "calls", lambda *args: trained.append(args) or ())
@@ -210,6 +252,7 @@ def test_what_is_missing_or_was_measured_otherwise_is_made_again(whole, tmp_path
     for name in ("results.json", "evaluations.json"):
         assert (workdir / name).read_bytes() == (whole[0] / name).read_bytes()
     assert picture.read_bytes() == drawn
+    assert sequence(workdir) == sequence(whole[0])
     assert list(lines(workdir)) == list(lines(whole[0]))
     driver.run(small_config(**{"eval.samples": 40}), workdir)
     results = read_json(workdir / "results.json")
@@ -256,10 +299,15 @@ def test_a_run_that_is_given_a_task_ends_in_the_same_bits_as_one_that_knew_it(wh
     first = small_config(tasks="digits", max_tasks=2, **{"eval.generation": "never"})
     driver.run(first, tmp_path)
     assert read_json(tmp_path / "results.json")["finished"]
+    one = pictures.read_png(tmp_path / "images/sequence.png")
     assert_equal(whole[1], driver.run(small_config(max_tasks=2), tmp_path))
     assert list(lines(tmp_path)) == list(lines(whole[0]))
     assert without_seconds(tmp_path / "results.json") == without_seconds(whole[0] / "results.json")
     assert read_json(tmp_path / "config.json")["config"]["tasks"] == "digits,letters"
+    # The picture of the sequence grew by a row and a column.
+    two = pictures.read_png(tmp_path / "images/sequence.png")
+    assert (np.array(two.shape[:2]) > 1.5 * np.array(one.shape[:2])).all()
+    assert sequence(tmp_path) == sequence(whole[0])
 
 
 @pytest.mark.slow
@@ -281,8 +329,8 @@ def test_a_run_of_two_tasks_is_extended_by_a_third(tmp_path, monkeypatch, stop):
     assert results[0]["tasks"] == ["digits", "letters", "digits#2"]
     assert np.shape(results[0]["accuracy"]) == (3, 3)
     assert list(lines(tmp_path / "run")) == list(lines(tmp_path / "whole"))
-    pictures = {p.name for p in (tmp_path / "run/images/2_after_digits-2").iterdir()}
-    assert {"digits_real.png", "digits-2_real.png"} < pictures
+    drawn = {p.name for p in (tmp_path / "run/images/2_after_digits-2").iterdir()}
+    assert {"digits_real.png", "digits-2_real.png"} < drawn
 
 
 def test_a_task_with_more_classes_is_refused_before_anything_is_changed(

@@ -76,6 +76,7 @@ def test_without_labels_classes_are_found_and_the_true_ones_are_for_evaluation_o
     load = loading.load
     monkeypatch.setattr(loading, "load", lambda config: tuple(without_truth(config)))
     monkeypatch.setattr(drawing, "task_grids", lambda *args: {})
+    monkeypatch.setattr(drawing, "draw_sequence", lambda *args: None)
     assert_equal(s, driver.run(config, tmp_path / "without"))
     without = read_json(tmp_path / "without/results.json")
     assert {"clustering_accuracy", "linear_probe"}.isdisjoint(without)

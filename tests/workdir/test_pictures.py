@@ -45,6 +45,49 @@ def test_names_stand_above_their_columns(channels):
         assert columns == [True, False, True]
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("names", [(), ("0", "sandal", "2")])
+def test_images_are_cut_out_of_a_grid_as_they_were(channels, names, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (4, 3, 16, 12, channels), np.uint8)
+    pictures.save_png(tmp_path / "a.png", pictures.grid(images, names))
+    picture = pictures.read_png(tmp_path / "a.png")
+    np.testing.assert_array_equal(pictures.cut(picture, 4, images.shape[2:]), images)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_table_has_each_grid_in_its_place_and_nothing_where_there_is_none(channels):
+    rng = np.random.default_rng(0)
+    wide, narrow, last = (
+        rng.integers(0, 256, (2, n, 32, 32, channels), np.uint8) for n in (5, 2, 5)
+    )
+    blocks = [[wide, narrow], [None, last]]
+    picture = pictures.table(blocks, ["first", "second"], ["after first", "after second"])
+    height, width = 2 * 34 + 2 + 8, 5 * 34 + 2 + 8
+    top, left = len(picture) - 2 * height, picture.shape[1] - 2 * width
+    places = {(0, 0): (wide, 4), (0, 1): (narrow, 4 + 3 * 34 // 2), (1, 1): (last, 4)}
+    rest = picture.copy()
+    for (row, column), (images, before) in places.items():
+        expected = pictures.grid(images)
+        y, x = top + row * height, left + column * width + before
+        place = slice(y, y + expected.shape[0]), slice(x, x + expected.shape[1])
+        np.testing.assert_array_equal(picture[place], expected)
+        rest[place] = 255
+    assert (rest[top:, left:] == 255).all()  # between the grids, and where there is none
+    for words in (rest[:top, left : left + width], rest[:top, left + width :]):
+        assert (words < 128).any()
+    for words in (rest[top : top + height, :left], rest[top + height :, :left]):
+        assert (words < 128).any()
+    assert (rest[:top, :left] == 255).all()
+
+
+def test_a_name_above_a_wide_column_is_cut_where_the_column_ends():
+    name = "after a data set of a long name"
+    picture = pictures.table([[np.zeros((1, 8, 32, 32, 1), np.uint8)]], ["a"], [name])
+    assert len(picture) - (34 + 2 + 8) < 30  # not on end
+    long = pictures.table([[np.zeros((1, 8, 32, 32, 1), np.uint8)]], ["a" * 99], [name * 9])
+    assert long.shape[1] < 144 + 16 + 8 * 34 + 2 + 8 + 1
+
+
 @pytest.mark.parametrize("bad", [np.zeros((2, 8, 8, 1), np.uint8), np.zeros((1, 1, 8, 8, 1))])
 def test_grid_refuses_another_form(bad):
     with pytest.raises(ValueError, match="a grid takes uint8"):
