@@ -172,7 +172,7 @@ def main(argv: list[str]) -> None:
             "goes on from the last checkpoint."
         )
     except KeyboardInterrupt as error:
-        print(f"launch.py: {error or 'interrupted.'}", file=sys.stderr)
+        print(f"launch.py: {str(error) or 'interrupted.'}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         # Not by sys.exit: XLA may be compiling in threads of its own, which Python would wait for
