@@ -30,7 +30,7 @@ DOCUMENTS = (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
 TABLE = re.compile(r"(<!-- runs/(\S+):\s(.*?)\s-->\n).*?(<!-- end -->)", re.DOTALL)
 # Where the one who ran it keeps things; no number depends on it.
 PLACES = ("data_dir", "cache_dir", "reference_dir", "inception_weights")
-OF_A_PLACE = re.compile(rf"--(workdir|config\.\w+\.({'|'.join(PLACES)}))\b")
+OF_A_PLACE = re.compile(rf"--?(workdir|config\.\w+\.({'|'.join(PLACES)}))(=.*)?")
 
 Run = dict[str, Any]
 
@@ -47,10 +47,9 @@ def kept(workdir: pathlib.Path, machine: str, label: str) -> Run:
     config = written["config"]
     for section in ("data", "eval"):
         config[section] |= {key: "" for key in PLACES if key in config[section]}
-    command = [part for part in shlex.split(written["command"]) if not OF_A_PLACE.match(part)]
     return {
         "label": label or config["strategy"],
-        "command": shlex.join(command),
+        "command": without_places(written["command"]),
         "machine": machine,
         "device": written["device"],
         "commit": written["commit"],
@@ -58,6 +57,18 @@ def kept(workdir: pathlib.Path, machine: str, label: str) -> Run:
         "config": config,
         "results": results,
     }
+
+
+def without_places(command: str) -> str:
+    """The command line of a run without what is of one machine alone."""
+    parts, kept = iter(shlex.split(command)), []
+    for part in parts:
+        if match := OF_A_PLACE.fullmatch(part):
+            if not match[3]:
+                next(parts)  # `--workdir DIR`
+        else:  # `--mode=compare` starts its runs with the whole path of launch.py
+            kept.append("launch.py" if part.endswith("/launch.py") else part)
+    return shlex.join(kept)
 
 
 def read(folder: pathlib.Path) -> dict[str, list[Run]]:

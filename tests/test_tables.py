@@ -78,6 +78,16 @@ def test_a_table_has_the_means_over_the_seeds_and_where_they_are_from(tmp_path, 
         assert "/home/me" not in path.read_text()
 
 
+def test_what_is_of_one_machine_is_left_out_of_a_command():
+    """As a user may write it, and as --mode=compare starts its runs."""
+    for command in (
+        "python launch.py --config=c.py --workdir /a/b --config.seed=1",
+        "python launch.py --config=c.py --config.seed=1 --config.data.data_dir='/a b' -workdir=c",
+        "python /a/launch.py --config=c.py --config.eval.reference_dir=/b --config.seed=1",
+    ):
+        assert tables.without_places(command) == "python launch.py --config=c.py --config.seed=1"
+
+
 def test_what_is_no_finished_run_of_one_version_is_refused(tmp_path, documents):
     before = documents.read_text()
     for name, changes, message in (
