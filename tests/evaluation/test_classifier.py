@@ -61,10 +61,13 @@ def test_it_is_trained_once_for_its_data_and_steps(trained, train_set, monkeypat
             classifier.reference(*arguments, folder)
 
 
-def test_it_learns_the_true_labels_whatever_a_run_may_know(trained, train_set, monkeypatch):
-    """And of the networks of a run it knows nothing."""
-    monkeypatch.setattr(classifier, "train", lambda *args, **kwargs: pytest.fail("trained again"))
+def test_it_learns_the_true_labels_whatever_a_run_may_know(
+    trained, train_set, tmp_path, monkeypatch
+):
+    """Trained anew, and found among those that were trained."""
     hidden = dataclasses.replace(train_set, labels=np.full_like(train_set.labels, -1))
+    assert_equal(classifier.reference(hidden, 30, tmp_path).params, trained[0].params)
+    monkeypatch.setattr(classifier, "train", lambda *args, **kwargs: pytest.fail("trained again"))
     again = classifier.reference(hidden, 30, trained[1])
     assert_equal(again.params, trained[0].params)
 
