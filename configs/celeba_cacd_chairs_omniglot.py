@@ -8,17 +8,16 @@ The data sets of Ye and Bors 2024 at 64x64 and Omniglot, in a sequence of our ow
 
 data/cacd and data/chairs must hold the images of CACD (Chen et al. 2014) and of 3D-Chairs (Aubry et
 al. 2014), as configs/celeba_cacd.py and configs/celeba_chairs.py say; --config.tasks names other
-folders. All is brought to 64x64x3, Omniglot's 105x105 uncropped. The default has the paper's
-networks, 20 epochs a task and five critic updates a step (docs/fidelity.md on both). `:small` has
-reduced width, one critic update and 3,000 steps a task; `:smoke` is a few steps at 16x16, for
-tests.
+folders. All is brought to 64x64x3, Omniglot's 105x105 uncropped. The default takes 20 epochs a
+task, `:small` 3,000 steps. `:published` has the published networks, optimisers and five critic
+updates a step (docs/fidelity.md); `:smoke` is a few steps at 16x16, for tests.
 """
 
 import ml_collections
 
 from configs import default
 
-PRESETS = ("", "small", "smoke")
+PRESETS = ("", "published", "small", "smoke")
 
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:

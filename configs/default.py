@@ -18,7 +18,7 @@ def get_config() -> ml_collections.ConfigDict:
     # lgaa | finetune (no replay) | joint (all tasks' real data at once) | experience_replay (some
     # real images are kept) | gan_replay (no autoencoder phase) | vae_replay (no adversarial phases)
     c.strategy = "lgaa"
-    c.model = "small"  # small | residual | paper32 | paper64: lgaa_jax/networks/nets.py
+    c.model = "residual"  # residual | paper32 | paper64: lgaa_jax/networks/nets.py
     c.compute_dtype = (
         "float32"  # float32 | bfloat16: of the networks; parameters and losses float32
     )
@@ -46,21 +46,20 @@ def get_config() -> ml_collections.ConfigDict:
     data.cache_dir = ""  # where decoded folders are kept; empty: ~/.cache/lgaa_jax/images
 
     c.net = net = ml_collections.ConfigDict()
-    net.width = (
-        0  # channels of the encoder's first convolution, a quarter of the generator's; 0: preset's
-    )
-    net.critic_width = 0  # channels of the critic's first convolution; 0: as the encoder
+    net.width = 0  # channels of the encoder's first convolution; 0: as the preset has it
+    # Channels of the critic's first convolution; 0: the encoder's, of residual networks half of it.
+    net.critic_width = 0
     net.class_width = 0  # channels of the class model's first convolution; 0: as the preset has it
     net.code_size = 0  # Z, size of the content code; 0: as the preset has it
     net.norm = (
         "group"  # group (per-example group norm) | affine (published: a plain scale and shift)
     )
-    net.projection = False  # whether the residual critic reads u and d, by projection
+    net.projection = True  # whether the critic reads u and d, by projection; residual only
     net.dropout = 0.5  # of the class model's hidden layer, in training only
 
     c.loss = loss = ml_collections.ConfigDict()
     # wgan_gp (published) | hinge | relativistic: lgaa_jax/training/adversarial.py
-    loss.adversarial = "wgan_gp"
+    loss.adversarial = "hinge"
     loss.gp = 10.0  # lambda_gp, weight of the gradient penalty of wgan_gp
     loss.r1 = 1.0  # gamma, weight of the gradient penalties of hinge (R1) and relativistic (R1, R2)
     loss.info = 1.0  # lambda_info, weight of the self-supervised term of the generator phase
@@ -80,15 +79,17 @@ def get_config() -> ml_collections.ConfigDict:
     c.optim = ml_collections.ConfigDict()
     c.optim.critic = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.9}
     c.optim.generator = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.9}
-    c.optim.autoencoder = {"name": "adam", "learning_rate": 5e-4, "b1": 0.9, "b2": 0.999}
+    c.optim.autoencoder = {"name": "adam", "learning_rate": 1e-3, "b1": 0.9, "b2": 0.999}
     c.optim.inference = {"name": "adam", "learning_rate": 1e-3, "b1": 0.9, "b2": 0.999}
-    # Share of each task's steps, its last ones, over which all learning rates fall to 0; 0
-    # (published): they stay.
+    # Shares of each task's steps: the first ones, over which all learning rates rise from 0, and
+    # the last ones, over which they fall to 0; 0 (published): they do not.
+    c.learning_rate_warmup = 0.05
     c.learning_rate_decay = 0.4
     # For each example: of the running mean and covariance of the codes of each task's classes, with
     # which z is drawn for them; 0 (published): z is drawn from N(0, I) whatever u and d.
     c.code_decay = 0.998
-    c.code_noise = 1.0  # part of the noise of q(z|x) that is in the codes of these moments
+    # Part of the noise of q(z|x) that is in the codes of these moments; all: 1.
+    c.code_noise = 0.5
     c.ema_decay = 0.99  # of the averaged generator that is frozen, evaluated and drawn; 0: none
 
     c.replay = replay = ml_collections.ConfigDict()
@@ -141,26 +142,50 @@ def check_preset(preset: str, presets: tuple[str, ...], config: str) -> None:
 def colour(c: ml_collections.ConfigDict, size: int, preset: str, small_steps: int) -> None:
     """Colour images of this height and width, at the scale that the preset names.
 
-    "": the paper's. small: reduced width, `small_steps` of each task. smoke: for tests.
+    "": `wide`. published: `published`. small: the default width, `small_steps` of each task. smoke:
+    for tests.
     """
     c.data.update(size=size, channels=3)
     if preset == "small":
         c.steps_per_task = small_steps
-        if size == 64:
-            c.ema_decay = 0.9  # a longer average lags behind the generator here (docs/results.md)
     elif preset == "smoke":
         shrink(c)
+    elif preset == "published":
+        published(c)
     else:
-        paper(c, size)
+        wide(c)
 
 
-def paper(c: ml_collections.ConfigDict, size: int) -> None:
-    """The paper's networks for colour images of this height and width, 20 epochs a task."""
-    c.model = f"paper{size}"
-    c.data.update(size=size, channels=3)
+def wide(c: ml_collections.ConfigDict) -> None:
+    """Networks of about the published size, and the paper's schedule of 20 epochs a task."""
+    c.net.update(width=64, class_width=32, code_size=128)
+    _schedule(c)
+
+
+def published(c: ml_collections.ConfigDict) -> None:
+    """The published networks and schedule at `data.size`, 32 or 64, in colour.
+
+    Takes the published code's side of every departure that is a config key (docs/fidelity.md).
+    """
+    c.model = f"paper{c.data.size}"
+    c.data.channels = 3
+    _schedule(c)
+    c.net.update(norm="affine", projection=False)
+    c.loss.update(adversarial="wgan_gp", joint_inference=True, beta=1.0)
+    c.loss.n_critic = 5 if c.data.size == 64 else 1
+    c.ema_decay = 0.0
+    c.code_decay = 0.0
+    c.learning_rate_warmup = c.learning_rate_decay = 0.0
+    c.replay.update(mode="materialised", label="model")
+    for phase in ("critic", "generator"):
+        c.optim[phase].update(name="rmsprop", learning_rate=1e-4, b1=0.0, b2=0.9)
+    for phase in ("autoencoder", "inference"):
+        c.optim[phase].update(name="adam", learning_rate=1e-4)
+
+
+def _schedule(c: ml_collections.ConfigDict) -> None:
     c.steps_per_task = 0
     c.epochs_per_task = 20.0
-    c.loss.n_critic = 5 if size == 64 else 1  # as published (docs/fidelity.md)
     c.log.checkpoint_every = 2000
 
 
@@ -188,17 +213,3 @@ def split(c: ml_collections.ConfigDict, source: str) -> None:
     c.loss.class_noise = 0.3
     c.replay.temperature = 4.0
     c.replay.spread = 1.2
-
-
-def published(c: ml_collections.ConfigDict) -> None:
-    """Takes the published code's side of every departure that is a config key."""
-    c.net.norm = "affine"
-    c.loss.joint_inference = True
-    c.ema_decay = 0.0
-    c.code_decay = 0.0
-    c.learning_rate_decay = 0.0
-    c.replay.update(mode="materialised", label="model")
-    for phase in ("critic", "generator"):
-        c.optim[phase].update(name="rmsprop", learning_rate=1e-4, b1=0.0, b2=0.9)
-    for phase in ("autoencoder", "inference"):
-        c.optim[phase].update(name="adam", learning_rate=1e-4)

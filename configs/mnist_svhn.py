@@ -1,18 +1,19 @@
 """MNIST, then SVHN (Ye and Bors 2024): written digits, then those of house numbers, through TFDS.
 
     python -m lgaa_jax.prepare mnist svhn_cropped
-    python launch.py --config=configs/mnist_svhn.py          # the paper's size; wants a GPU
-    python launch.py --config=configs/mnist_svhn.py:small    # reduced width, for a CPU
+    python launch.py --config=configs/mnist_svhn.py          # wide networks; wants a GPU
+    python launch.py --config=configs/mnist_svhn.py:small    # narrow ones, for a CPU
 
 32x32x3; MNIST's grey is repeated in all channels. The ten labels mean the same in both tasks.
-`:small` takes 2,000 steps a task; `:smoke` is a few steps, for tests.
+The default takes 20 epochs a task, `:small` 2,000 steps. `:published` has the published networks and
+optimisers (docs/fidelity.md); `:smoke` is a few steps, for tests.
 """
 
 import ml_collections
 
 from configs import default
 
-PRESETS = ("", "small", "smoke")
+PRESETS = ("", "published", "small", "smoke")
 
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:

@@ -4,15 +4,16 @@
     python launch.py --config=configs/mnist_svhn_fashion_cifar10.py          # wants a GPU
     python launch.py --config=configs/mnist_svhn_fashion_cifar10.py:small    # for a CPU
 
-32x32x3; grey is repeated in all channels. The default is the paper's size. `:small` has
-reduced width and takes 2,000 steps a task; `:smoke` is a few steps, for tests.
+32x32x3; grey is repeated in all channels. The default has wide networks and takes 20 epochs a task,
+`:small` narrow ones and 2,000 steps. `:published` has the published networks and optimisers
+(docs/fidelity.md); `:smoke` is a few steps, for tests.
 """
 
 import ml_collections
 
 from configs import default
 
-PRESETS = ("", "small", "smoke")
+PRESETS = ("", "published", "small", "smoke")
 
 
 def get_config(preset: str = "") -> ml_collections.ConfigDict:

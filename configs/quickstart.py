@@ -21,12 +21,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.tasks = "digits,letters"
     c.steps_per_task = 850
     c.loss.beta = 0.3  # small images have a small squared error; at 1 the code carries too little
-    # Chosen on held-out training images (docs/networks.md).
-    c.model = "residual"
-    c.net.projection = True
-    c.loss.adversarial = "hinge"
-    c.optim.autoencoder.learning_rate = 1e-3
-    c.code_noise = 0.5
     c.eval.samples = 2000
     c.eval.classifier_steps = 300
     if preset == "smoke":

@@ -24,7 +24,7 @@ class Preset:
 
     sizes: tuple[int, ...]  # heights of the square images that it takes
     channels: tuple[int, ...]  # of the images that it takes
-    width: int  # channels of the first convolution of encoder and critic
+    width: int  # channels of the encoder's first convolution
     class_width: int  # channels of the first convolution of the class model
     code_size: int
     # Channels of the generator, in widths: of its first map and after each doubling up to an image
@@ -32,13 +32,15 @@ class Preset:
     stages: tuple[int, ...]
     domain_hidden: tuple[int, ...]  # features of the domain model's hidden layers
     residual: bool = False  # networks/residual.py, not the published layers
+    critic_part: float = 1.0  # channels of the critic's first convolution over the encoder's
 
 
 PRESETS = {
-    "small": Preset((16, 32, 64), (1, 3), 16, 16, 64, (4, 2, 1), (64, 64)),
+    "residual": Preset(
+        (16, 32, 64), (1, 3), 32, 16, 64, (4, 4, 2, 1), (64, 64), residual=True, critic_part=0.5
+    ),
     "paper32": Preset((32,), (3,), 64, 32, 256, (4, 4, 4), (200, 100)),
     "paper64": Preset((64,), (3,), 64, 32, 256, (4, 4, 4), (400,)),
-    "residual": Preset((16, 32, 64), (1, 3), 32, 16, 64, (4, 4, 2, 1), (64, 64), residual=True),
 }
 LARGE = 64  # images of this size take one doubling more than `Preset.stages` has
 
@@ -130,7 +132,7 @@ def _image_networks(
     """Generator, encoder and critic, of the family and the widths that `config` names."""
     preset, norm, dtype = PRESETS[config.model], config.net.norm, config.compute_dtype
     width = config.net.width or preset.width
-    critic_width = config.net.critic_width or width
+    critic_width = config.net.critic_width or max(1, round(preset.critic_part * width))
     if not preset.residual:
         channels = tuple(width * stage for stage in preset.stages)
         return {

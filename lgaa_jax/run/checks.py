@@ -74,6 +74,7 @@ BELOW_ONE = (
     "labelled_share",
     "ema_decay",
     "code_decay",
+    "learning_rate_warmup",
     "learning_rate_decay",
     "net.dropout",
     *(

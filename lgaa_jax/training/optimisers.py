@@ -9,30 +9,38 @@ import numpy as np
 import optax
 
 
-def learning_rate(peak: float, decay: float, ends: Sequence[int]) -> optax.Schedule:
-    """From the training step to the rate: `peak`, falling in a line at the end of each task.
+def learning_rate(
+    peak: float, warmup: float, decay: float, ends: Sequence[int]
+) -> optax.Schedule:
+    """From the training step to the rate: `peak`, in each task after a rise and before a fall.
 
-    It falls towards 0 over the last share `decay` of the task's steps, so that what the task change
-    freezes has come to rest. ends: the step at which each task ends.
+    Over the first share `warmup` of a task's steps it rises in a line. Adam's second moments are
+    small at the end of a task, and the gradients of the next one large: with the whole rate at once
+    its first updates are many times too large. Over the last share `decay` it falls towards 0, so
+    that what the task change freezes has come to rest. ends: the step at which each task ends.
     """
     ends_ = np.array(ends)
     steps = np.diff(ends_, prepend=0)
 
     def schedule(step: jax.Array) -> jax.Array:
         task = jnp.minimum(jnp.searchsorted(ends_, step, side="right"), len(ends_) - 1)
-        left = (jnp.asarray(ends_)[task] - step) / jnp.asarray(steps)[task]
-        return peak * jnp.clip(left / decay, 0.0, 1.0)
+        length = jnp.asarray(steps)[task]
+        left = jnp.maximum(jnp.asarray(ends_)[task] - step, 0)
+        done = length - left + 1  # with this step
+        rise = done / (warmup * length) if warmup else 1.0
+        fall = left / (decay * length) if decay else 1.0
+        return peak * jnp.minimum(jnp.minimum(rise, fall), 1.0)
 
-    return schedule if decay else optax.constant_schedule(peak)
+    return schedule if warmup or decay else optax.constant_schedule(peak)
 
 
 def learning_rates(
     config: ml_collections.ConfigDict, ends: Sequence[int]
 ) -> dict[str, optax.Schedule]:
     """The learning rate of each phase by training step; `ends` as in `learning_rate`."""
-    decay = config.learning_rate_decay
+    warmup, decay = config.learning_rate_warmup, config.learning_rate_decay
     return {
-        phase: learning_rate(optim.learning_rate, decay, ends)
+        phase: learning_rate(optim.learning_rate, warmup, decay, ends)
         for phase, optim in config.optim.items()
     }
 

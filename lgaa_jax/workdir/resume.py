@@ -21,6 +21,7 @@ ADDED: Flat = {
     "data.background": "white",
     "eval.split": "test",
     "code_noise": 1.0,
+    "learning_rate_warmup": 0.0,
     "net.projection": False,
     "loss.adversarial": "wgan_gp",
     "loss.r1": 1.0,

@@ -12,10 +12,15 @@ from lgaa_jax.networks import layers
 from lgaa_jax.networks.nets import build_nets
 
 
-def make(num_classes=10, num_tasks=2, **changes):
+FORMS = {"residual": (16, 1), "paper32": (32, 3), "paper64": (64, 3)}  # size and channels
+
+
+def make(num_classes=10, num_tasks=2, model="residual", **changes):
     c = default.get_config()
-    with c.unlocked():
-        c.update_from_flattened_dict({"net.width": 8, "net.code_size": 12, **changes})
+    size, channels = FORMS[model]
+    form = {"model": model, "data.size": size, "data.channels": channels}
+    narrow = {"net.width": 8, "net.code_size": 12, "net.projection": False}
+    c.update_from_flattened_dict(form | narrow | changes)
     return build_nets(c, num_classes, num_tasks)
 
 
@@ -28,8 +33,6 @@ def test_paper32_has_the_parameter_counts_of_the_published_networks():
     nets = make(
         model="paper32",
         **{
-            "data.size": 32,
-            "data.channels": 3,
             "net.width": 0,
             "net.code_size": 200,
             "net.norm": "affine",
@@ -47,7 +50,7 @@ def test_paper32_has_the_parameter_counts_of_the_published_networks():
 
 def test_paper64_has_the_parameter_counts_of_its_layers():
     """By hand, for Z = 256, no classes, two tasks: (inputs + 1) * outputs, a scale and a shift."""
-    changes = {"data.size": 64, "data.channels": 3, "net.width": 0, "net.code_size": 0}
+    changes = {"net.width": 0, "net.code_size": 0}
     nets = make(num_classes=0, model="paper64", **changes)
     params = jax.eval_shape(nets.init, jax.random.key(0))
 
@@ -81,11 +84,10 @@ def outputs(nets, params, x):
     }
 
 
-@pytest.mark.parametrize("size", [16, 32, 64])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_small_maps_every_allowed_image_form(key, size, channels):
-    nets = make(**{"data.size": size, "data.channels": channels})
-    x = jax.ShapeDtypeStruct((3, size, size, channels), jnp.float32)
+@pytest.mark.parametrize("model", FORMS)
+def test_all_networks_share_one_code_size(key, model):
+    nets = make(model=model)
+    x = jax.ShapeDtypeStruct((3, *nets.image_shape), jnp.float32)
     got = jax.eval_shape(lambda k, y: outputs(nets, nets.init(k), y), key, x)
     assert {name: y.shape for name, y in got.items()} == {
         "std": (3, 12),
@@ -97,24 +99,25 @@ def test_small_maps_every_allowed_image_form(key, size, channels):
 
 
 def test_a_larger_image_adds_a_doubling_and_leaves_the_layers_before_it_as_they_are(key):
-    """From 32x32 to 64x64: the first map is 8x8 in both."""
-    changes = {"data.channels": 3, "net.width": 4}
+    """From paper32 to paper64: the first map is 8x8 in both."""
     smaller, larger = (
-        jax.eval_shape(make(**changes, **{"data.size": size}).init, key)["generator"]
-        for size in (32, 64)
+        jax.eval_shape(make(model=model, **{"net.width": 4}).init, key)["generator"]
+        for model in ("paper32", "paper64")
     )
     assert larger.keys() - smaller.keys() == {"ConvUp_2", "GroupNorm_5"}
-    assert larger["ConvUp_2"]["kernel"].shape == (3, 3, 4, 2)
+    assert larger["ConvUp_2"]["kernel"].shape == (3, 3, 16, 8)
     to_image = [net.pop("Conv_2")["kernel"].shape for net in (smaller, larger)]
-    assert to_image == [(3, 3, 4, 3), (3, 3, 2, 3)]
+    assert to_image == [(3, 3, 16, 3), (3, 3, 8, 3)]
     assert smaller == {name: larger[name] for name in smaller}
 
 
-@pytest.mark.parametrize("norm", ["group", "affine"])
-def test_a_row_does_not_depend_on_the_other_rows_of_its_batch(key, norm):
-    nets = make(**{"net.norm": norm})
+@pytest.mark.parametrize(
+    ("model", "norm"), [("residual", "group"), ("paper32", "group"), ("paper32", "affine")]
+)
+def test_a_row_does_not_depend_on_the_other_rows_of_its_batch(key, model, norm):
+    nets = make(model=model, **{"net.norm": norm})
     params = jax.jit(nets.init)(key)
-    x = jax.random.uniform(key, (4, 16, 16, 1), minval=-1.0)
+    x = jax.random.uniform(key, (4, *nets.image_shape), minval=-1.0)
     # As arguments: constants of this size make the compiler fold them for seconds.
     apply = jax.jit(lambda p, y: outputs(nets, p, y))
     whole, others_changed = apply(params, x), apply(params, x.at[1:].multiply(-1.0))
@@ -179,11 +182,12 @@ def test_the_affine_norm_in_bfloat16_rounds_once():
     np.testing.assert_allclose(np.float64(y), exact, rtol=2**-8, atol=1e-5)
 
 
-def test_under_bfloat16_the_heads_compute_in_float32(key):
+@pytest.mark.parametrize("model", ["residual", "paper32"])
+def test_under_bfloat16_the_heads_compute_in_float32(key, model):
     """Their inputs are bfloat16; what follows is exact to the precision of float32."""
-    nets = make(compute_dtype="bfloat16")
+    nets = make(model=model, compute_dtype="bfloat16")
     params = jax.jit(nets.init)(key)
-    x = jax.random.uniform(key, (3, 16, 16, 1), minval=-1.0)
+    x = jax.random.uniform(key, (3, *nets.image_shape), minval=-1.0)
 
     def within(network, module, *given):
         """The output of a network and that of one of its layers."""
@@ -230,8 +234,8 @@ def test_dropout_acts_in_training_only(key):
     assert (np.asarray(dropped[0]) != np.asarray(dropped[1])).any()
 
 
-def test_initial_weights_are_normal_with_deviation_002_and_biases_zero(key):
-    params = jax.jit(make(**{"net.width": 16}).init)(key)["encoder"]
+def test_published_weights_begin_normal_with_deviation_002_and_biases_zero(key):
+    params = jax.jit(make(model="paper32", **{"net.width": 16}).init)(key)["encoder"]
     kernel = params["Trunk_0"]["Conv_3"]["kernel"]
     np.testing.assert_allclose(np.std(kernel), 0.02, rtol=0.05)
     assert not params["Trunk_0"]["Conv_3"]["bias"].any()
@@ -240,11 +244,11 @@ def test_initial_weights_are_normal_with_deviation_002_and_biases_zero(key):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "paper23"}, "model='paper23' is unknown; choose one of small, paper32, paper64"),
-        ({"data.size": 28}, "data.size=28 does not fit model='small'; it takes 16 or 32 or 64"),
+        ({"data.size": 28}, "data.size=28 does not fit model='residual'; it takes 16 or 32 or 64"),
         ({"data.channels": 2}, "data.channels=2 does not fit"),
-        ({"model": "paper32"}, "data.size=16 does not fit model='paper32'; it takes 32"),
-        ({"model": "paper64"}, "data.size=16 does not fit model='paper64'; it takes 64"),
+        ({"model": "paper32", "data.size": 16}, "data.size=16 .* model='paper32'; it takes 32"),
+        ({"model": "paper64", "data.size": 16}, "data.size=16 .* model='paper64'; it takes 64"),
+        ({"model": "paper64", "net.projection": True}, "net.projection=True .* it takes False"),
         ({"net.norm": "batch"}, "net.norm='batch' does not fit"),
     ],
 )

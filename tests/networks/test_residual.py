@@ -16,7 +16,7 @@ from lgaa_jax.training.losses import gradient_penalty
 
 def make(**changes):
     c = default.get_config()
-    changes = {"model": "residual", "net.width": 8, "net.code_size": 12, **changes}
+    changes = {"net.width": 8, "net.code_size": 12, "net.projection": False, **changes}
     c.update_from_flattened_dict(changes)
     return build_nets(c, 10, 2)
 

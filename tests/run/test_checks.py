@@ -54,7 +54,6 @@ from lgaa_jax.training.batching import replay_fraction
         ("ema_decay", 1.0, "ema_decay=1.0"),
         ("labelled_share", 1.0, "labelled_share=1.0"),
         ("net.dropout", 1.5, "net.dropout=1.5"),
-        ("net.projection", True, "net.projection=True does not fit model='small'; it takes False"),
         ("loss.adversarial", "gan", "loss.adversarial='gan' .* wgan_gp, hinge, relativistic"),
         ("code_noise", -0.1, "code_noise=-0.1 .* 0 or more"),
         ("eval.split", "train", "eval.split='train' .* test, validation"),
@@ -68,7 +67,7 @@ from lgaa_jax.training.batching import replay_fraction
             "max_tasks=1 cannot be used; it must be 0 or at least 2, the number of tasks",
         ),
         ("steps_per_task", 0, "steps_per_task=0 .* or epochs_per_task must be"),
-        ("model", "paper23", "model='paper23' is unknown"),
+        ("model", "paper23", "model='paper23' is unknown; choose one of residual, paper32, paper64"),
         ("data.size", 28, "data.size=28 does not fit"),
     ],
 )
@@ -113,20 +112,25 @@ def test_every_preset_is_sound(module, preset, no_network, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("module", [celeba_cacd, celeba_chairs, celeba_cacd_chairs_omniglot])
-def test_64x64_images_are_trained_as_published(module):
-    c, small = module.get_config(), module.get_config("small")
+def test_64x64_images_are_trained_as_published_where_that_is_asked_for(module):
+    wide, small = module.get_config(), module.get_config("small")
+    c = module.get_config("published")
     assert (c.model, c.data.size, c.loss.n_critic, c.labels) == ("paper64", 64, 5, "none")
-    assert (small.model, small.data.size, small.loss.n_critic) == ("small", 64, 1)
+    for other in (wide, small):
+        assert (other.model, other.data.size, other.loss.n_critic) == ("residual", 64, 1)
+    assert wide.epochs_per_task == c.epochs_per_task == 20
+    assert wide.net.width > small.net.width
 
 
 @pytest.mark.parametrize("module", [quickstart, split_mnist, split_fashion, split_cifar10])
 def test_what_is_small_already_has_the_same_preset_small(module):
     assert module.get_config("small").to_dict() == module.get_config().to_dict()
-    assert not module.get_config().model.startswith("paper")
 
 
 def test_the_published_preset_differs_from_the_defaults_where_fidelity_says():
     c = mnist_fashion.get_config("published")
+    assert (c.model, c.data.channels, c.loss.adversarial) == ("paper32", 3, "wgan_gp")
+    assert (c.loss.beta, c.net.projection) == (1.0, False)
     assert (c.net.norm, c.loss.joint_inference, c.ema_decay, c.replay.mode) == (
         "affine",
         True,

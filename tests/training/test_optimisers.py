@@ -9,21 +9,26 @@ from conftest import small_config
 from lgaa_jax.training import optimisers
 
 
-def test_learning_rates_fall_at_the_end_of_each_task_and_start_anew():
+@pytest.mark.parametrize("warmup", [0.0, 0.3])
+def test_learning_rates_rise_and_fall_in_each_task(warmup):
     """Tasks of 10 and 20 steps; over the last 40 % of each they fall in a line."""
-    rate = jax.jit(optimisers.learning_rate(0.5, 0.4, (10, 30)))
+    rate = jax.jit(optimisers.learning_rate(0.5, warmup, 0.4, (10, 30)))
     step = np.arange(30, dtype=np.int32)
     left = np.where(step < 10, (10 - step) / 10, (30 - step) / 20)
     expected = 0.5 * np.minimum(left / 0.4, 1)
+    if warmup:
+        expected[[0, 1, 2, 10, 11, 12]] = 0.5 * np.array([1 / 3, 2 / 3, 1, 1 / 6, 2 / 6, 3 / 6])
+        expected[[13, 14, 15]] = 0.5 * np.array([4 / 6, 5 / 6, 1])
     np.testing.assert_allclose([rate(i) for i in step], expected, rtol=1e-6)
     assert float(rate(np.int32(1000))) == 0.0  # past the last task's end
-    constant = optimisers.learning_rate(0.5, 0.0, (10, 30))
+    constant = optimisers.learning_rate(0.5, 0.0, 0.0, (10, 30))
     assert {float(constant(i)) for i in step} == {0.5}
 
 
 def test_an_optimiser_of_two_updates_a_step_takes_the_rate_of_the_step():
     """By Adam's rule the first updates under a constant gradient are as large as the rate."""
-    config = small_config(**{"loss.n_critic": 2, "learning_rate_decay": 0.5})
+    fall = {"learning_rate_warmup": 0.0, "learning_rate_decay": 0.5}
+    config = small_config(**{"loss.n_critic": 2}, **fall)
     rates = optimisers.learning_rates(config, (4,))
     tx = optimisers.optimisers(config, rates)
     for phase, updates, peak in (("critic", 2, 2e-4), ("inference", 1, 1e-3)):
