@@ -19,7 +19,6 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from lgaa_jax.errors import UserError
-from lgaa_jax.files import user_cache
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as of a shell's own commands
 CONFIG = config_flags.DEFINE_config_file(
@@ -129,19 +128,6 @@ def default_workdir() -> str:
     return os.path.join("runs", f"{name}-{preset}" if preset else name)
 
 
-def set_up_jax() -> None:
-    """Lets JAX keep what it compiles in the user's cache folder, so that a second start is quick.
-
-    JAX_COMPILATION_CACHE_DIR names another folder; with JAX_ENABLE_COMPILATION_CACHE=false
-    nothing is kept.
-    """
-    import jax
-
-    if not jax.config.jax_compilation_cache_dir:
-        jax.config.update("jax_compilation_cache_dir", str(user_cache("compiled")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-
-
 def main(argv: list[str]) -> None:
     """Checks the flags and trains, evaluates or compares."""
     if len(argv) > 1:
@@ -157,7 +143,6 @@ def main(argv: list[str]) -> None:
         # JAX, Flax and Orbax take seconds to import: a mistake in the flags is told before that.
         from lgaa_jax.run import driver
 
-        set_up_jax()
         if MODE.value == "train":
             driver.run(CONFIG.value, workdir)
         else:

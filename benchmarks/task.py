@@ -24,10 +24,9 @@ from unittest import mock
 import jax
 import numpy as np
 
-# `configs` and `launch` lie beside this folder and are not installed.
+# `configs` lies beside this folder and is not installed.
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-import launch
 from lgaa_jax.run import driver, experiment
 from lgaa_jax.run.progress import Progress
 from lgaa_jax.training.state import begin_task
@@ -50,7 +49,6 @@ def first_step(args: argparse.Namespace) -> None:
         sys.stdout.flush()
         os._exit(0)
 
-    launch.set_up_jax()
     with (
         mock.patch.object(Progress, "update", stop),
         tempfile.TemporaryDirectory() as folder,

@@ -70,7 +70,10 @@ def get_config() -> ml_collections.ConfigDict:
     # Weight of KL(mean of q(u|x) over a batch's unlabelled rows to uniform); acts with num_classes.
     loss.balance = 5.0
     loss.temperature = 0.5  # of the Gumbel-softmax samples of u and d
-    loss.class_noise = 0.0  # deviation of the noise on the images that the class model learns from
+    # The images that the class model learns from: deviation of the noise on them, and by how many
+    # pixels at most they are moved along each axis.
+    loss.class_noise = 0.0
+    loss.class_shift = 1.0
     loss.joint_inference = False  # True (published): phase 3 trains the class and domain model too
     loss.n_critic = 1  # critic updates per step
 
@@ -171,7 +174,7 @@ def published(c: ml_collections.ConfigDict) -> None:
     c.data.channels = 3
     _schedule(c)
     c.net.update(norm="affine", projection=False)
-    c.loss.update(adversarial="wgan_gp", joint_inference=True, beta=1.0)
+    c.loss.update(adversarial="wgan_gp", joint_inference=True, beta=1.0, class_shift=0.0)
     c.loss.n_critic = 5 if c.data.size == 64 else 1
     c.ema_decay = 0.0
     c.code_decay = 0.0

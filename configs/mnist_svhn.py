@@ -5,8 +5,8 @@
     python launch.py --config=configs/mnist_svhn.py:small    # narrow ones, for a CPU
 
 32x32x3; MNIST's grey is repeated in all channels. The ten labels mean the same in both tasks.
-The default takes 20 epochs a task, `:small` 2,000 steps. `:published` has the published networks and
-optimisers (docs/fidelity.md); `:smoke` is a few steps, for tests.
+The default takes 20 epochs a task, `:small` 2,000 steps. `:published` has the published networks
+and optimisers (docs/fidelity.md); `:smoke` is a few steps, for tests.
 """
 
 import ml_collections

@@ -127,15 +127,20 @@ def decode(files: Sequence[Path], fit: Fit) -> Decoded:
 
 def _read(file: Path, fit: Fit) -> tuple[np.ndarray, Facts]:
     with opened(file) as image:
-        # What Pillow calls the frames of a PSD file are its layers; it opens as all of them.
-        animated = getattr(image, "is_animated", False) and image.format != "PSD"
-        turn = TURNS.get(_orientation(image))
-        depth, peak = "", 0.0
-        if image.mode.startswith("I") or image.mode == "F":
-            depth = "floating-point" if image.mode == "F" else "16-bit"
-            peak = float(np.nanmax(np.asarray(image)))
-            image = _eight_bits(image, depth)
-        return fit(image if turn is None else image.transpose(turn)), Facts(animated, depth, peak)
+        return fitted(image, fit)
+
+
+def fitted(image: Image.Image, fit: Fit) -> tuple[np.ndarray, Facts]:
+    """What `fit` makes of an image, the right way up and in 8 bits, and what is told of it."""
+    # What Pillow calls the frames of a PSD file are its layers; it opens as all of them.
+    animated = getattr(image, "is_animated", False) and image.format != "PSD"
+    turn = TURNS.get(_orientation(image))
+    depth, peak = "", 0.0
+    if image.mode.startswith("I") or image.mode == "F":
+        depth = "floating-point" if image.mode == "F" else "16-bit"
+        peak = float(np.nanmax(np.asarray(image)))
+        image = _eight_bits(image, depth)
+    return fit(image if turn is None else image.transpose(turn)), Facts(animated, depth, peak)
 
 
 def _orientation(image: Image.Image) -> int:

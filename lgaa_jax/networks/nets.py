@@ -52,7 +52,7 @@ class Nets:
     generator: Generator | residual.Generator
     encoder: Encoder | residual.Encoder
     critic: Critic | residual.Critic
-    class_model: ClassModel | None
+    class_model: ClassModel | residual.ClassModel | None
     domain: DomainModel
     image_shape: tuple[int, int, int]
     code_size: int
@@ -158,7 +158,8 @@ def build_nets(config: ml_collections.ConfigDict, num_classes: int, num_tasks: i
     code_size = net.code_size or preset.code_size
     image_shape = (config.data.size, config.data.size, config.data.channels)
     class_width = net.class_width or preset.class_width
-    class_model = ClassModel(num_classes, class_width, net.dropout, dtype)
+    kind = residual.ClassModel if preset.residual else ClassModel
+    class_model = kind(num_classes, class_width, net.dropout, dtype)
     return Nets(
         **_image_networks(config, image_shape, code_size),
         class_model=class_model if num_classes else None,

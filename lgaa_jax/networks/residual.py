@@ -1,8 +1,9 @@
-"""The residual family of generator, encoder and critic: they learn colour and detail fast.
+"""The residual family of networks: they learn colour and detail fast.
 
 Pre-activation blocks (He et al. 2016) with per-example normalisation inside them and nowhere else:
 the streams that the skips carry, from the pixels and to them, keep brightness and colour, which a
-norm takes out. No convolution runs at full resolution: the networks see an image as 2x2 patches.
+norm takes out. No convolution of theirs runs at full resolution: they see an image as 2x2 patches.
+The class model is of another kind, below.
 
 Sizes: B rows, H x W x C images, Z content code, U classes, N tasks. `channels` are those of the
 maps, from the smallest, `BOTTOM` pixels high, to the largest, half as high as the image.
@@ -15,12 +16,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lgaa_jax.networks import ops
 from lgaa_jax.networks.layers import Conv, dense, head, normalisation
 from lgaa_jax.networks.resampling import double, from_patches, mean_pool, to_patches
 
 BOTTOM = 4  # height and width of the smallest map
 PATCH = 2
 FAN_IN = nn.initializers.lecun_uniform()  # of a normal, XLA takes far longer to compile the draw
+FAN_IN_RELU = nn.initializers.he_uniform()
 ZEROS = nn.initializers.zeros
 
 
@@ -146,3 +149,32 @@ class Critic(nn.Module):
             return score
         vector = head(h.shape[-1], FAN_IN)(jnp.concatenate(codes, axis=-1))
         return score + jnp.mean(vector * h, axis=-1)
+
+
+class ClassModel(nn.Module):
+    """q(u given x): logits over the classes.
+
+    Strokes a pixel wide count here, so its first convolution is at full resolution. Blocks without
+    norms, pooled between them.
+    """
+
+    num_classes: int
+    width: int
+    dropout: float
+    dtype: str = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """x: [B, H, W, C] -> logits [B, U]. `train` needs a "dropout" key."""
+        conv = functools.partial(Conv, dtype=self.dtype, kernel_init=FAN_IN_RELU)
+        x = nn.relu(ops.max_pool(conv(self.width, kernel=5)(x)))
+        features = 2 * self.width
+        while True:
+            h = nn.relu(conv(features)(x))
+            skip = conv(features, kernel=1)(x) if x.shape[-1] != features else x
+            x = nn.relu(skip + Conv(features, dtype=self.dtype, kernel_init=ZEROS)(h))
+            if x.shape[1] <= BOTTOM:
+                break
+            x, features = ops.max_pool(x), min(2 * features, 4 * self.width)
+        x = nn.Dropout(self.dropout, deterministic=not train)(x.reshape(len(x), -1))
+        return head(self.num_classes, FAN_IN)(x)

@@ -69,6 +69,7 @@ NOT_NEGATIVE = (
     "loss.beta_d",
     "loss.balance",
     "loss.class_noise",
+    "loss.class_shift",
 )
 BELOW_ONE = (
     "labelled_share",

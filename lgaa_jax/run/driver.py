@@ -10,7 +10,7 @@ from lgaa_jax.run import drawing, finishing
 from lgaa_jax.run.session import Session, open_session, require_checkpoints
 from lgaa_jax.run.tables import so_far
 from lgaa_jax.run.training import train_task
-from lgaa_jax.training.settings import fixed_settings
+from lgaa_jax.training.settings import fixed_settings, keep_compiled
 from lgaa_jax.training.state import TrainState, begin_task
 from lgaa_jax.workdir import pictures
 from lgaa_jax.workdir.metadata import run_metadata
@@ -26,18 +26,19 @@ def run(config: ml_collections.ConfigDict, workdir: PathLike) -> TrainState:
     and so does a run that is given more tasks at the end, within its `max_tasks`. Whatever it
     writes beside checkpoints and training metrics is made again where it is missing.
     """
+    keep_compiled()
     session = open_session(config, workdir)
-    write_json(
-        session.workdir / "config.json", run_metadata(config, session.experiment.class_names)
-    )
+    experiment = session.experiment
+    metadata = run_metadata(config, experiment.class_names, experiment.labels)
+    write_json(session.workdir / "config.json", metadata)
     with session.checkpoints, session.told_when_interrupted():
         step = session.checkpoints.latest_step()
         restored = None if step is None else session.restore(step)
         state, record = restored or (session.fresh(), Record())
-        total = session.experiment.ends[-1]
+        total = experiment.ends[-1]
         going_on = "finished" if step == total else f"going on at step {step} of {total}"
         status = "new" if step is None else going_on
-        session.console.opening(session.experiment, session.workdir, state, status)
+        session.console.opening(experiment, session.workdir, state, status)
         record = finishing.complete(session, record, int(state.task))
         state, record = _train(session, state, record)
         _close(session, record)
@@ -77,6 +78,7 @@ def evaluate(
 
     The last rewrites results.json; another step goes into results-STEP.json beside it.
     """
+    keep_compiled()
     require_checkpoints(workdir)
     # The file of evaluations goes up to the last step: an earlier one must not cut it short.
     session = dataclasses.replace(open_session(config, workdir), keeps=step is None)

@@ -50,6 +50,12 @@ class Experiment:
         """The name of each label, by task; tasks without classes are left out."""
         return {task.name: task.class_names for task in self.tasks if task.classes}
 
+    @property
+    def labels(self) -> dict[str, list[int]]:
+        """The labels of the classes that each task has, by task."""
+        rows = zip(self.names, np.asarray(self.class_mask), strict=False)
+        return {name: np.flatnonzero(row).tolist() for name, row in rows}
+
     def alike(self, index: int, task: int) -> np.ndarray:
         """[N] bool: the tasks met when `task` ends that have the images of the task `index`."""
         alike = np.zeros(self.nets.num_tasks, bool)

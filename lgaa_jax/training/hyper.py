@@ -25,6 +25,7 @@ class Hyper:
     joint_inference: bool
     infers_classes: bool  # whether q(u|x) has to find the classes without labels
     class_noise: float
+    class_shift: float
     n_critic: int
     ema_decay: float
     code_decay: float

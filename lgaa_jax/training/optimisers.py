@@ -9,9 +9,7 @@ import numpy as np
 import optax
 
 
-def learning_rate(
-    peak: float, warmup: float, decay: float, ends: Sequence[int]
-) -> optax.Schedule:
+def learning_rate(peak: float, warmup: float, decay: float, ends: Sequence[int]) -> optax.Schedule:
     """From the training step to the rate: `peak`, in each task after a rise and before a fall.
 
     Over the first share `warmup` of a task's steps it rises in a line. Adam's second moments are

@@ -15,6 +15,7 @@ from lgaa_jax.training.class_terms import class_terms
 from lgaa_jax.training.hyper import Hyper, trained_networks
 from lgaa_jax.training.optimisers import gradient_norm
 from lgaa_jax.training.sampling import Pullback
+from lgaa_jax.training.shifting import shifted
 from lgaa_jax.training.state import TrainState
 
 Metrics = dict[str, jax.Array]
@@ -157,13 +158,15 @@ class Phases:
     ) -> tuple[TrainState, Metrics]:
         """Phase 4: the terms of q(u|x), see class_terms.py, plus CE(q(d|z~), d).
 
-        The class model sees x with noise. fake: images sampled from G and the classes they were
+        The class model sees x moved a little and with noise. fake: images sampled from G and the classes they were
         sampled for; they tell q(u|x) what a class is where no label does.
         """
-        key_noise, key = jax.random.split(key)
+        key_shift, key_noise, key = jax.random.split(key, 3)
         x, u, d, soft = batch
         if fake is not None:
             x = jnp.concatenate([x, fake[0]])
+        if self.hyper.class_shift:
+            x = shifted(key_shift, x, self.hyper.class_shift)
         if self.hyper.class_noise:
             x += self.hyper.class_noise * jax.random.normal(key_noise, x.shape)
 

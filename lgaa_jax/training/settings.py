@@ -1,9 +1,11 @@
-"""The settings of JAX that the bits of a run depend on."""
+"""Settings of JAX: those that the bits of a run depend on, and where programs are kept."""
 
 import contextlib
 from collections.abc import Iterator
 
 import jax
+
+from lgaa_jax.files import user_cache
 
 
 @contextlib.contextmanager
@@ -20,3 +22,14 @@ def fixed_settings() -> Iterator[None]:
         jax.numpy_dtype_promotion("standard"),
     ):
         yield
+
+
+def keep_compiled() -> None:
+    """Lets JAX keep what it compiles in the user's cache folder, so that a second start is quick.
+
+    JAX_COMPILATION_CACHE_DIR names another folder; with JAX_ENABLE_COMPILATION_CACHE=false
+    nothing is kept.
+    """
+    if not jax.config.jax_compilation_cache_dir:  # type: ignore[attr-defined]
+        jax.config.update("jax_compilation_cache_dir", str(user_cache("compiled")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

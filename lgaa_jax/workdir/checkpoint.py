@@ -9,7 +9,7 @@ import orbax.checkpoint as ocp
 
 from lgaa_jax.errors import UserError
 from lgaa_jax.files import PathLike, expand
-from lgaa_jax.workdir.forms import difference, forms, placed
+from lgaa_jax.workdir.forms import forms, placed, require_same
 from lgaa_jax.workdir.noise import no_stragglers, quieten
 
 # What Orbax 0.12 raises for truncated, missing and foreign files. JSONDecodeError is a ValueError.
@@ -135,12 +135,7 @@ class Checkpoints:
         self._require(step)
         try:
             meta = self._read(step, meta=ocp.args.JsonRestore())["meta"]
-            stored, wanted = meta["forms"], forms(abstract_state)
-            if stored != wanted:
-                raise UserError(
-                    f"the checkpoint of step {step} in {self.folder} is of another model: "
-                    f"{difference(stored, wanted)}: put the config back or choose another --workdir"
-                )
+            require_same(self._name(step), meta["forms"], forms(abstract_state))
             target = ocp.args.StandardRestore(jax.tree.map(placed, abstract_state))
             return self._read(step, state=target)["state"], meta["meta"]
         except UserError:
@@ -155,19 +150,24 @@ class Checkpoints:
         fields, say {"params": {"class": ...}}. Raises UserError as `restore` does.
         """
         self._require(step)
-        target = jax.tree.map(placed, abstract_part)
+        target, wanted = jax.tree.map(placed, abstract_part), forms(abstract_part)
         arguments = ocp.args.PyTreeRestore(
             item=target,
             restore_args=ocp.checkpoint_utils.construct_restore_args(target),
             partial_restore=True,
         )
         try:
+            stored = self._read(step, meta=ocp.args.JsonRestore())["meta"]["forms"]
+            part = {key: form for key, form in stored.items() if key in wanted}
+            require_same(self._name(step), part, wanted)
             # A checkpointer of its own: the manager's handler takes whole states only.
             with (
                 no_stragglers(),
                 ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer,
             ):
                 return checkpointer.restore(self.folder / str(step) / "state", args=arguments)
+        except UserError:
+            raise
         except _UNREADABLE as error:
             raise UserError(self._broken(step, error)) from error
 
@@ -183,9 +183,12 @@ class Checkpoints:
             there = ", ".join(map(str, steps))
             raise UserError(f"there is no checkpoint of step {step} in {self.folder}: take {there}")
 
+    def _name(self, step: int) -> str:
+        return f"the checkpoint of step {step} in {self.folder}"
+
     def _broken(self, step: int, error: Exception) -> str:
         return (
-            f"the checkpoint of step {step} in {self.folder} cannot be read "
+            f"{self._name(step)} cannot be read "
             f"({_reason(error)}): delete {self.folder / str(step)} to go on from "
             f"the one before, or choose another with --step; there are {self.steps()}"
         )

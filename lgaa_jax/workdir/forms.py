@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from lgaa_jax.errors import UserError
+
 
 def forms(tree: Any) -> dict[str, str]:
     """The dtype and shape of each array of a tree under its path: {"params/w": "float32[3, 4]"}."""
@@ -26,11 +28,16 @@ def placed(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 
-def difference(stored: Mapping[str, str], wanted: Mapping[str, str]) -> str:
-    """The first form that differs between two sets of them, and how many do."""
+def require_same(name: str, stored: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    """Raises UserError where forms differ; Orbax would cast another dtype silently.
+
+    name: of the checkpoint, for the sentence.
+    """
     differ = [k for k in sorted({*stored, *wanted}) if stored.get(k) != wanted.get(k)]
-    first = differ[0]
-    return (
-        f"{first} is {stored.get(first, 'absent')} there and {wanted.get(first, 'absent')} in this "
-        f"config ({len(differ)} of {len(wanted)} arrays differ)"
-    )
+    if differ:
+        first = differ[0]
+        raise UserError(
+            f"{name} is of another model: {first} is {stored.get(first, 'absent')} there and "
+            f"{wanted.get(first, 'absent')} in this config ({len(differ)} of {len(wanted)} arrays "
+            "differ): put the config back or choose another --workdir"
+        )

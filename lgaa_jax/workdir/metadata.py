@@ -23,18 +23,22 @@ def plain_config(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def run_metadata(
-    config: ml_collections.ConfigDict, class_names: Mapping[str, Sequence[str]]
+    config: ml_collections.ConfigDict,
+    class_names: Mapping[str, Sequence[str]],
+    labels: Mapping[str, Sequence[int]],
 ) -> dict[str, Any]:
     """What config.json holds.
 
-    config: every key; classes: {task: name of each label}; versions: of the packages; device: kind
-    and number of the devices; command: the command line; commit: of the sources, where git has one,
-    with "+" when files differ from it.
+    config: every key; classes: {task: name of each label}; labels: {task: those that it has}, for
+    every task in its order; versions: of the packages; device: kind and number of the devices;
+    command: the command line; commit: of the sources, where git has one, with "+" when files differ
+    from it.
     """
     devices = jax.devices()
     found = {
         "config": plain_config(config),
         "classes": {task: list(names) for task, names in class_names.items()},
+        "labels": {task: list(found) for task, found in labels.items()},
         "versions": versions(),
         "device": {"kind": devices[0].device_kind, "count": len(devices)},
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),

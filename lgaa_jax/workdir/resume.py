@@ -25,6 +25,7 @@ ADDED: Flat = {
     "net.projection": False,
     "loss.adversarial": "wgan_gp",
     "loss.r1": 1.0,
+    "loss.class_shift": 0.0,
 }
 
 

@@ -39,7 +39,7 @@ def test_every_size_channel_and_width_is_mapped_without_a_convolution_at_full_re
     got = jax.eval_shape(lambda p, y: all_outputs(nets, p, y), params, x)
     assert [y.shape for y in got] == [x.shape, (5,), (5, 12), (5, 12)]
     program = jax.make_jaxpr(lambda p, y: all_outputs(nets, p, y))(params, x)
-    assert largest_convolution(program.jaxpr) == size // 2
+    assert max(convolution_heights(program.jaxpr)) == size // 2
 
 
 def inner_programs(equation):
@@ -48,14 +48,15 @@ def inner_programs(equation):
     return [program for program in inner if hasattr(program, "eqns")]
 
 
-def largest_convolution(jaxpr):
-    """The height of the largest map that a convolution of the program makes."""
-    heights = [0]
+def convolution_heights(jaxpr):
+    """The heights of the maps that the convolutions of a program make."""
+    heights = []
     for equation in jaxpr.eqns:
         if equation.primitive.name == "conv_general_dilated":
             heights.append(equation.outvars[0].aval.shape[1])
-        heights += [largest_convolution(inner) for inner in inner_programs(equation)]
-    return max(heights)
+        for inner in inner_programs(equation):
+            heights += convolution_heights(inner)
+    return heights
 
 
 def test_the_smallest_map_is_4x4_at_every_size():
@@ -124,3 +125,31 @@ def test_the_gradient_penalty_differentiates_as_with_plain_convolutions(key, mon
     plain = gradients()
     for ours, theirs in zip(jax.tree.leaves(fast), jax.tree.leaves(plain), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_the_class_model_sees_single_pixels_and_has_dropout_in_training_only(key):
+    nets = make()
+    params = jax.jit(nets.init)(key)["class"]
+    x = jnp.zeros((2, 16, 16, 1)).at[1, 7, 9].set(1.0)
+    apply = jax.jit(lambda p, y: nets.class_model.apply({"params": p}, y))
+    logits = apply(params, x)
+    assert logits.shape == (2, 10)
+    assert (np.abs(logits[1] - logits[0]) > 1e-4).all()
+
+    def dropped(seed):
+        keys = {"dropout": jax.random.key(seed)}
+        return nets.class_model.apply({"params": params}, x, train=True, rngs=keys)
+
+    assert (np.asarray(dropped(0)) != np.asarray(dropped(1))).any()
+
+
+@pytest.mark.parametrize(("size", "maps"), [(16, [8, 4]), (32, [16, 8, 4])])
+def test_the_class_model_pools_down_to_4x4(key, size, maps):
+    nets = make(**{"data.size": size})
+    x = jnp.zeros((1, size, size, 1))
+    program = jax.make_jaxpr(lambda p, y: nets.class_model.apply({"params": p}, y))(
+        jax.eval_shape(nets.init, key)["class"], x
+    )
+    heights = convolution_heights(program.jaxpr)
+    assert sorted({*heights}, reverse=True) == [size, *maps]
+    assert heights.count(size) == 1

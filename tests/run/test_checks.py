@@ -67,7 +67,11 @@ from lgaa_jax.training.batching import replay_fraction
             "max_tasks=1 cannot be used; it must be 0 or at least 2, the number of tasks",
         ),
         ("steps_per_task", 0, "steps_per_task=0 .* or epochs_per_task must be"),
-        ("model", "paper23", "model='paper23' is unknown; choose one of residual, paper32, paper64"),
+        (
+            "model",
+            "paper23",
+            "model='paper23' is unknown; choose one of residual, paper32, paper64",
+        ),
         ("data.size", 28, "data.size=28 does not fit"),
     ],
 )

@@ -338,7 +338,7 @@ def test_a_task_with_more_classes_is_refused_before_anything_is_changed(
 ):
     monkeypatch.setitem(sources.SOURCES, "more", sources.Source(11, embedded.digits))
     config = small_config(tasks="digits", max_tasks=2)
-    files.write_json(tmp_path / "config.json", run_metadata(config, {}))
+    files.write_json(tmp_path / "config.json", run_metadata(config, {}, {}))
     config.tasks = "digits,more"
     with pytest.raises(UserError, match=r"task 'more' has 11 classes and .* have room for 10"):
         driver.run(config, tmp_path)

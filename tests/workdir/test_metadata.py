@@ -17,7 +17,7 @@ def config(**changes):
 
 
 def test_run_metadata_is_plain_json_with_versions(tmp_path):
-    resolved = run_metadata(config(), {})
+    resolved = run_metadata(config(), {}, {})
     assert resolved["config"] == {"seed": 0, "pair": [1, 2], "log": {"every": 50, "keep": 2}}
     assert {"python", "jax", "jaxlib", "flax", "numpy"} <= resolved["versions"].keys()
     files.write_json(tmp_path / "config.json", resolved)
@@ -26,7 +26,7 @@ def test_run_metadata_is_plain_json_with_versions(tmp_path):
 
 def test_run_metadata_has_the_device_and_the_command_line(monkeypatch):
     monkeypatch.setattr("sys.argv", ["launch.py", "--config=a b.py"])
-    found = run_metadata(config(), {})
+    found = run_metadata(config(), {}, {})
     assert found["device"] == {"kind": "cpu", "count": 2}
     assert found["command"].endswith(" launch.py '--config=a b.py'")
 

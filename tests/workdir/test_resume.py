@@ -15,7 +15,7 @@ from lgaa_jax.workdir.metadata import run_metadata
 def begin(folder, **changes):
     """A folder in which a run was started: tasks a and b, room for three."""
     c = small_config(**{"tasks": "a,b", "max_tasks": 3, **changes})
-    files.write_json(folder / "config.json", run_metadata(c, {}))
+    files.write_json(folder / "config.json", run_metadata(c, {}, {}))
     return folder
 
 
@@ -40,7 +40,7 @@ def test_another_config_is_refused_with_both_values(tmp_path):
 
 def test_a_key_that_came_or_went_is_a_difference(tmp_path):
     c = small_config(tasks="a,b", max_tasks=3)
-    content = run_metadata(c, {})
+    content = run_metadata(c, {}, {})
     content["config"]["pair"] = [1, 2]
     del content["config"]["seed"]
     files.write_json(tmp_path / "config.json", content)
@@ -82,7 +82,7 @@ def test_values_that_json_writes_in_another_way_are_the_same(tmp_path):
     c = small_config(tasks="a,b", ema_decay=float("nan"), **{"loss.beta": float("inf")})
     with c.unlocked():
         c.pair = (1, 2)
-    content = run_metadata(c, {})
+    content = run_metadata(c, {}, {})
     assert content["config"]["pair"] == [1, 2]
     content["config"]["loss"]["gp"] = 10
     (tmp_path / "config.json").write_text(json.dumps(content))
@@ -93,7 +93,7 @@ def test_values_that_json_writes_in_another_way_are_the_same(tmp_path):
 
 
 def test_more_tasks_for_a_run_of_a_config_without_a_key_of_today(tmp_path):
-    content = run_metadata(small_config(tasks="a,b", max_tasks=3), {})
+    content = run_metadata(small_config(tasks="a,b", max_tasks=3), {}, {})
     del content["config"]["data"]["crop"]
     files.write_json(tmp_path / "config.json", content)
     with pytest.raises(UserError, match=r'another data\.crop \(there absent, now "16"\): choose'):

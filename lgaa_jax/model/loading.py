@@ -1,0 +1,137 @@
+"""A model from the workdir of a run: only the arrays that it needs are read, and no data."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+from lgaa_jax.data.images import Form
+from lgaa_jax.data.loading import crops
+from lgaa_jax.errors import UserError
+from lgaa_jax.files import PathLike, expand
+from lgaa_jax.model.model import Model
+from lgaa_jax.model.tasks import LearnedTask
+from lgaa_jax.networks.nets import Nets, build_nets
+from lgaa_jax.training.codes import init_codes
+from lgaa_jax.training.settings import fixed_settings, keep_compiled
+from lgaa_jax.training.state import TrainState
+from lgaa_jax.training.strategies import STRATEGIES
+from lgaa_jax.workdir.checkpoint import Checkpoints
+from lgaa_jax.workdir.resume import ADDED
+
+CARD = ("accuracy", "average_accuracy", "forgetting", "domain_accuracy", "reconstruction")
+
+
+@fixed_settings()
+def load(workdir: PathLike, step: int | None = None) -> Model:
+    """The model of the run in `workdir`, at its last checkpoint or that of `step`.
+
+    The checkpoint may be from any device and from a run that has not ended. Raises UserError where
+    there is none, or where it cannot be read.
+    """
+    keep_compiled()
+    folder = expand(workdir)
+    written = _read(folder)
+    config, tasks = _config(written), _tasks(folder, written)
+    learned_at_once = STRATEGIES[config.strategy].memory == "data"
+    num_classes = config.num_classes or max(len(task.class_names) for task in tasks)
+    num_tasks = config.max_tasks or len(tasks)
+    nets = build_nets(config, num_classes, num_tasks)
+    with Checkpoints(folder) as checkpoints:
+        step = checkpoints.last(step)
+        state = _restore(checkpoints, step, nets, config)
+    count = len(tasks) if learned_at_once else int(state.task) + 1
+    return Model(
+        nets=nets,
+        state=state,
+        class_mask=_class_mask(tasks, nets),
+        learned=tasks[:count],
+        form=Form(config.data.size, config.data.channels, 0, config.data.background),
+        encodes=STRATEGIES[config.strategy].autoencodes,
+        batch_size=config.log.eval_batch,
+        card=_card(folder, written, step),
+    )
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """What config.json of a workdir holds."""
+    path = folder / "config.json"
+    if not path.is_file():
+        there = "holds no config.json" if folder.is_dir() else "is no folder"
+        raise UserError(f"{folder} {there}, so it is not the workdir of a run; name another.")
+    try:
+        written = dict(json.loads(path.read_text(encoding="utf-8")))
+        _config(written)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is not the config of a run ({type(error).__name__}).") from error
+    if "labels" not in written:
+        raise UserError(
+            f"the run in {folder} is of an earlier version, which did not write down what labels "
+            "its tasks have; give its command once more, which adds that."
+        )
+    return written
+
+
+def _config(written: dict[str, Any]) -> ml_collections.ConfigDict:
+    """The config of a run, with the keys that earlier versions lack."""
+    config = written["config"]
+    for key, value in ADDED.items():
+        section, _, name = key.rpartition(".")
+        (config[section] if section else config).setdefault(name, value)
+    return ml_collections.ConfigDict(config)
+
+
+def _tasks(folder: Path, written: dict[str, Any]) -> tuple[LearnedTask, ...]:
+    """The tasks of a run in their order, those after its last checkpoint included."""
+    labels, names = written["labels"], written["classes"]
+    return tuple(
+        LearnedTask(task, tuple(found), tuple(names.get(task, ())), crop)
+        for (task, found), crop in zip(
+            labels.items(), crops(written["config"]["data"]["crop"], len(labels)), strict=True
+        )
+    )
+
+
+def _class_mask(tasks: tuple[LearnedTask, ...], nets: Nets) -> np.ndarray:
+    """[N, U] bool: the classes that each task has."""
+    mask = np.zeros((nets.num_tasks, nets.num_classes), bool)
+    for row, task in zip(mask, tasks, strict=False):
+        row[list(task.labels)] = True
+    return mask
+
+
+def _restore(
+    checkpoints: Checkpoints, step: int, nets: Nets, config: ml_collections.ConfigDict
+) -> TrainState:
+    """What of the state of a step a model needs; the rest of it is empty."""
+    params = jax.eval_shape(nets.init, jax.random.key(0))
+    wanted: dict[str, Any] = {
+        "step": jax.ShapeDtypeStruct((), jnp.int32),
+        "task": jax.ShapeDtypeStruct((), jnp.int32),
+        "params": {name: tree for name, tree in params.items() if name != "critic"},
+    }
+    if config.ema_decay:  # then the average is what images are made with
+        wanted["ema"] = wanted["params"].pop("generator")
+    if config.code_decay and STRATEGIES[config.strategy].autoencodes:
+        sizes = nets.num_tasks, nets.num_classes, nets.code_size
+        wanted["codes"] = jax.eval_shape(lambda: init_codes(*sizes))
+    return TrainState(
+        **{"ema": {}, "codes": {}, **checkpoints.restore_part(step, wanted)}, opt={}, replay={}
+    )
+
+
+def _card(folder: Path, written: dict[str, Any], step: int) -> dict[str, Any]:
+    """What the model is and, of a run that was evaluated, what was measured of it."""
+    config = written["config"]
+    card = {key: config[key] for key in ("strategy", "model", "seed", "labels")}
+    card |= {"step": step, "tasks": list(written["labels"]), "config": config}
+    card |= {key: written[key] for key in ("versions", "command", "commit") if key in written}
+    path = folder / "results.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if results.get("steps") == step:
+        card["results"] = {key: results[key] for key in CARD if key in results}
+    return card

@@ -1,0 +1,195 @@
+"""A trained model as its users have it: images and codes in, images and codes out, as NumPy.
+
+Sizes: n images, H x W x C their form, Z content code, U classes, N tasks. One image in gives one
+result out, without the leading axis. Which images can be given: images.py.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from lgaa_jax.errors import UserError
+from lgaa_jax.model import programs
+from lgaa_jax.model.core import Core, Label, one_hot
+from lgaa_jax.model.images import is_one
+from lgaa_jax.model.tasks import find
+from lgaa_jax.networks.nets import Nets
+from lgaa_jax.training.settings import fixed_settings
+from lgaa_jax.training.state import TrainState
+
+
+class Model(Core):
+    """A trained model. `lgaa_jax.load` makes one."""
+
+    @fixed_settings()
+    def generate(
+        self,
+        n: int,
+        task: str | int,
+        label: Label | Sequence[Label] | None = None,
+        seed: int = 0,
+    ) -> np.ndarray:
+        """New images of a task: uint8 [n, H, W, C], the same for the same seed.
+
+        label: the class of all, by label or name, or one for each; None: classes in turn, from the
+        task's first.
+        """
+        if not isinstance(n, int | np.integer) or n < 1:
+            raise UserError(f"n={n!r} images cannot be generated; give a number above 0.")
+        index = find(self.learned, task)
+        u = self.labels_of(self.learned[index], label, n)
+        key, size = jax.random.key(seed), self.size_of(n)
+
+        def chunk(i: int) -> np.ndarray:
+            chosen = u[i * size : (i + 1) * size]
+            padded = np.resize(chosen, size)
+            d = np.full(size, index, np.int32)
+            x = programs.sample(self.nets, self.state, jax.random.fold_in(key, i), padded, d)
+            return np.asarray(x)[: len(chosen)]
+
+        return np.concatenate([chunk(i) for i in range(-(-n // size))])
+
+    def encode(self, images: Any, task: str | int | None = None) -> np.ndarray:
+        """Content codes, the means of q(z given x): float32 [n, Z].
+
+        task: whose images they are; needed only where tasks are cropped in different ways.
+        """
+        self.need_encoder("encode")
+        return self.run(programs.encode, images, task)
+
+    def classify(
+        self, images: Any, task: str | int | None = None, probabilities: bool = False
+    ) -> np.ndarray:
+        """The most probable label of each image, int32 [n], or all probabilities, [n, U].
+
+        task: as in `encode`. The model chooses among all classes, whatever the task.
+        """
+        if self.nets.class_model is None:
+            raise UserError("the model has no classes: it was trained without labels.")
+        logits = self.run(programs.class_logits, images, task)
+        return _softmax(logits) if probabilities else logits.argmax(-1).astype(np.int32)
+
+    def task_of(
+        self, images: Any, task: str | int | None = None, probabilities: bool = False
+    ) -> Any:
+        """The name of the most probable task of each image, or probabilities, [n, tasks].
+
+        task: as in `encode`.
+        """
+        self.need_encoder("tell the tasks of")
+        logits = self.run(programs.domain_logits, images, task)[..., : len(self.learned)]
+        if probabilities:
+            return _softmax(logits)
+        found = logits.argmax(-1)
+        return self.tasks[found] if found.ndim == 0 else [self.tasks[d] for d in found]
+
+    def reconstruct(self, images: Any, task: str | int | None = None) -> np.ndarray:
+        """The images again, from their own codes: uint8 [n, H, W, C]; task: as in `encode`."""
+        self.need_encoder("reconstruct")
+
+        def program(nets: Nets, state: TrainState, batch: np.ndarray) -> jax.Array:
+            return programs.reconstruct(nets, state, batch, self.class_mask)
+
+        return self.run(program, images, task)
+
+    @fixed_settings()
+    def decode(
+        self, codes: np.ndarray, task: str | int, label: Label | Sequence[Label] | None = None
+    ) -> np.ndarray:
+        """Images of content codes in a task and class: [n, Z] -> uint8 [n, H, W, C].
+
+        label: as in `generate`, None only where the task has no classes.
+        """
+        codes = np.asarray(codes, np.float32)
+        z, index = np.atleast_2d(codes), find(self.learned, task)
+        if z.shape[1:] != (self.nets.code_size,):
+            raise UserError(
+                f"codes cannot have the shape {codes.shape}; give [n, {self.nets.code_size}]."
+            )
+        found = self.learned[index]
+        if label is None and found.labels:
+            raise UserError(f"task {found.name!r} has classes; name the label of the codes.")
+        u = one_hot(self.labels_of(found, label, len(z)), self.nets.num_classes)
+        d = one_hot(np.full(len(z), index), self.nets.num_tasks)
+        x = self.images_of(z, u, d)
+        return x if codes.ndim == 2 else x[0]
+
+    def interpolate(
+        self, first: Any, last: Any, steps: int = 9, task: str | int | None = None
+    ) -> np.ndarray:
+        """Images on the way from one image to another: uint8 [steps, H, W, C], ends included.
+
+        z, u and d all move in a line; between two classes or tasks u and d are mixtures. task: as
+        in `encode`.
+        """
+        self.need_encoder("interpolate")
+        if not is_one(first) or not is_one(last):
+            raise UserError("interpolate goes from one image to one other; give two images.")
+        weight = np.linspace(0, 1, _count(steps), dtype=np.float32)[:, None]
+        ends = zip(self.codes_of(first, task), self.codes_of(last, task), strict=True)
+        return self.images_of(*((1 - weight) * a + weight * b for a, b in ends))
+
+    def translate(
+        self,
+        images: Any,
+        task: str | int,
+        label: Label | Sequence[Label] | None = None,
+        carried: bool = True,
+        source: str | int | None = None,
+    ) -> np.ndarray:
+        """The content of images in another task: uint8 [n, H, W, C].
+
+        label: the classes there, as in `generate`; None: the images' own where the task has it,
+        else its first. carried: whether z is brought to the same place among the codes of that
+        class and task (programs.carried); otherwise it stays. source: the task of the images, as
+        `task` in `encode`.
+        """
+        self.need_encoder("translate")
+        index, one = find(self.learned, task), is_one(images)
+        z, u, d = self.codes_of(images, source)
+        target = self.learned[index]
+        if label is None and target.labels:
+            own = np.where(u.any(-1), u.argmax(-1), -1)
+            new = np.where(np.isin(own, target.labels), own, target.labels[0])
+        else:
+            new = self.labels_of(target, label, len(z))
+        if carried and self.state.codes:
+            there = np.maximum(new, 0), np.full(len(z), index)
+            z = self.carry(z, u.argmax(-1), d.argmax(-1), *there)
+        d = one_hot(np.full(len(z), index), self.nets.num_tasks)
+        x = self.images_of(z, one_hot(new, self.nets.num_classes), d)
+        return x[0] if one else x
+
+    def traverse(
+        self,
+        image: Any,
+        dim: int,
+        steps: int = 9,
+        span: float = 3.0,
+        task: str | int | None = None,
+    ) -> np.ndarray:
+        """An image with one dimension of its z moved: uint8 [steps, H, W, C].
+
+        From its own value by -span to +span deviations of N(0, I), the prior. task: as in `encode`.
+        """
+        self.need_encoder("traverse")
+        if not is_one(image):
+            raise UserError("traverse takes one image.")
+        if not isinstance(dim, int | np.integer) or not 0 <= dim < self.nets.code_size:
+            raise UserError(f"dim={dim!r} is none of z; it has 0 to {self.nets.code_size - 1}.")
+        z, u, d = (np.repeat(c, _count(steps), axis=0) for c in self.codes_of(image, task))
+        z[:, dim] += np.linspace(-span, span, steps)
+        return self.images_of(z, u, d)
+
+
+def _count(steps: int) -> int:
+    if not isinstance(steps, int | np.integer) or steps < 2:
+        raise UserError(f"steps={steps!r} cannot be used; give a number above 1.")
+    return int(steps)
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    odds = np.exp(logits - logits.max(-1, keepdims=True))
+    return odds / odds.sum(-1, keepdims=True)
