@@ -43,7 +43,7 @@ from lgaa_jax.training.state import begin_task, update_ema
 NUM_CLASSES, NUM_TASKS = 10, 2
 MATMUL = 2048
 # Height and width, channels, where no flag names others.
-SIZES = {"small": (32, 1), "residual": (32, 1), "paper32": (32, 3), "paper64": (64, 3)}
+SIZES = {"residual": (32, 3), "paper32": (32, 3), "paper64": (64, 3)}
 
 
 @contextlib.contextmanager
@@ -63,6 +63,7 @@ class System:
     def __init__(self, preset: str, size: int, channels: int, batch_size: int):
         c = default.get_config()
         c.model, c.data.size, c.data.channels, c.batch_size = preset, size, channels, batch_size
+        c.net.projection = preset == "residual"
         self.nets = build_nets(c, NUM_CLASSES, NUM_TASKS)
         self.num_replay = batch_size // 2
         self.spec = replay_spec(c, jnp.ones((NUM_TASKS, NUM_CLASSES), bool))
@@ -233,9 +234,9 @@ _TIMES = ("median_s", "min_s", "max_s")
 def main() -> None:
     """Parses the flags, measures, prints and writes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", default="small", choices=sorted(PRESETS))
+    parser.add_argument("--preset", default="residual", choices=sorted(PRESETS))
     parser.add_argument("--size", type=int, help="default 64 for paper64, else 32")
-    parser.add_argument("--channels", type=int, help="default 3 for the paper's presets, else 1")
+    parser.add_argument("--channels", type=int, help="1 or 3; default 3")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--no-plain", action="store_true", help="leave the plain step out")
