@@ -1,7 +1,8 @@
-"""Trains, evaluates or compares runs of a config.
+"""Trains, evaluates, explores or compares runs of a config.
 
     python launch.py --config=configs/quickstart.py [--workdir=DIR] [--config.KEY=VALUE ...]
     python launch.py --config=configs/quickstart.py --mode=eval
+    python launch.py --config=configs/quickstart.py --mode=explore
     python launch.py --config=configs/quickstart.py --mode=compare --strategies=lgaa,finetune
 
 configs/default.py has every KEY. The same command again goes on where a run was stopped.
@@ -28,8 +29,9 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Where the run writes; default ru
 MODE = flags.DEFINE_enum(
     "mode",
     "train",
-    ["train", "eval", "compare"],
-    "train (starts or resumes), eval (a checkpoint) or compare (strategies and seeds).",
+    ["train", "eval", "explore", "compare"],
+    "train (starts or resumes), eval (a checkpoint), explore (its codes) or compare (strategies, "
+    "seeds).",
 )
 STEP = flags.DEFINE_integer(
     "step", None, "Step of the checkpoint that eval loads; default the last."
@@ -145,6 +147,10 @@ def main(argv: list[str]) -> None:
 
         if MODE.value == "train":
             driver.run(CONFIG.value, workdir)
+        elif MODE.value == "explore":
+            from lgaa_jax.run import exploring
+
+            exploring.explore(CONFIG.value, workdir)
         else:
             driver.evaluate(CONFIG.value, workdir, STEP.value)
     except UserError as error:

@@ -22,7 +22,7 @@ from lgaa_jax.data.images import to_unit
 from lgaa_jax.data.loading import Split
 from lgaa_jax.data.order import stream_indices
 from lgaa_jax.files import write_bytes
-from lgaa_jax.networks import ops
+from lgaa_jax.networks import ops, residual
 from lgaa_jax.networks.modules import ClassModel
 from lgaa_jax.networks.nets import Params
 from lgaa_jax.training import losses
@@ -32,6 +32,7 @@ LEARNING_RATE = 1e-3  # at the start; it falls to 0 along a cosine
 WIDTH, DROPOUT = 16, 0.5  # of the judge, a class model
 RECIPE = 2  # to be raised when training changes in what the constants above do not tell
 
+Network = ClassModel | residual.ClassModel
 Carry = tuple[Params, optax.OptState]
 Begin = Callable[[jax.Array, np.ndarray], Carry]
 TakeStep = Callable[[Carry, jax.Array, np.ndarray, np.ndarray], Carry]
@@ -39,9 +40,9 @@ TakeStep = Callable[[Carry, jax.Array, np.ndarray, np.ndarray], Carry]
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """A class model with parameters of its own."""
+    """A class model, of the published layers or residual, with parameters of its own."""
 
-    model: ClassModel
+    model: Network
     params: Params
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +61,11 @@ class Classifier:
 
 
 def train(
-    model: ClassModel, images: np.ndarray, labels: np.ndarray, steps: int, seed: int
+    model: Network,
+    images: np.ndarray,
+    labels: np.ndarray,
+    steps: int,
+    seed: int,
 ) -> Classifier:
     """Trains from scratch on images [n, H, W, C] uint8 and labels [n]; -1 is skipped."""
     images, labels = images[labels >= 0], labels[labels >= 0]
@@ -107,12 +112,12 @@ def _read(model: ClassModel, image: np.ndarray, content: bytes) -> Params | None
     return params if all(jax.tree.leaves(shapes)) else None
 
 
-def _apply(model: ClassModel, params: Params, images: jax.Array, **options: Any) -> Any:
+def _apply(model: Network, params: Params, images: jax.Array, **options: Any) -> Any:
     return model.apply({"params": params}, to_unit(images), **options)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _predict(model: ClassModel, params: Params, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _predict(model: Network, params: Params, images: jax.Array) -> tuple[jax.Array, jax.Array]:
     logits, features = _apply(model, params, images, features=True)
     return jnp.argmax(logits, axis=-1).astype(jnp.int32), features
 

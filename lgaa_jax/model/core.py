@@ -157,3 +157,9 @@ def padded(batch: np.ndarray, size: int) -> np.ndarray:
 def one_hot(index: np.ndarray, size: int) -> np.ndarray:
     """[n] -> float32 [n, size]; an index below 0 gives zeros."""
     return (index[:, None] == np.arange(size)).astype(np.float32)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of logits, over the last axis."""
+    odds = np.exp(logits - logits.max(-1, keepdims=True))
+    return odds / odds.sum(-1, keepdims=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from lgaa_jax.errors import UserError
 from lgaa_jax.model import programs
-from lgaa_jax.model.core import Core, Label, one_hot
+from lgaa_jax.model.core import Core, Label, one_hot, softmax
 from lgaa_jax.model.images import is_one
 from lgaa_jax.model.tasks import find
 from lgaa_jax.networks.nets import Nets
@@ -69,7 +69,7 @@ class Model(Core):
         if self.nets.class_model is None:
             raise UserError("the model has no classes: it was trained without labels.")
         logits = self.run(programs.class_logits, images, task)
-        return _softmax(logits) if probabilities else logits.argmax(-1).astype(np.int32)
+        return softmax(logits) if probabilities else logits.argmax(-1).astype(np.int32)
 
     def task_of(
         self, images: Any, task: str | int | None = None, probabilities: bool = False
@@ -81,7 +81,7 @@ class Model(Core):
         self.need_encoder("tell the tasks of")
         logits = self.run(programs.domain_logits, images, task)[..., : len(self.learned)]
         if probabilities:
-            return _softmax(logits)
+            return softmax(logits)
         found = logits.argmax(-1)
         return self.tasks[found] if found.ndim == 0 else [self.tasks[d] for d in found]
 
@@ -117,18 +117,28 @@ class Model(Core):
         return x if codes.ndim == 2 else x[0]
 
     def interpolate(
-        self, first: Any, last: Any, steps: int = 9, task: str | int | None = None
+        self,
+        first: Any,
+        last: Any,
+        steps: int = 9,
+        task: str | int | None = None,
+        codes: str = "all",
     ) -> np.ndarray:
         """Images on the way from one image to another: uint8 [steps, H, W, C], ends included.
 
-        z, u and d all move in a line; between two classes or tasks u and d are mixtures. task: as
-        in `encode`.
+        codes: "all" moves z, u and d in a line, so that between two classes or tasks u and d are
+        mixtures; "z" moves z alone, and the class and task stay the first image's. task: as in
+        `encode`.
         """
         self.need_encoder("interpolate")
         if not is_one(first) or not is_one(last):
             raise UserError("interpolate goes from one image to one other; give two images.")
+        if codes not in ("all", "z"):
+            raise UserError(f"codes={codes!r} cannot be used; give 'all' or 'z'.")
         weight = np.linspace(0, 1, _count(steps), dtype=np.float32)[:, None]
-        ends = zip(self.codes_of(first, task), self.codes_of(last, task), strict=True)
+        begin, end = self.codes_of(first, task), self.codes_of(last, task)
+        end = end if codes == "all" else (end[0], *begin[1:])
+        ends = zip(begin, end, strict=True)
         return self.images_of(*((1 - weight) * a + weight * b for a, b in ends))
 
     def translate(
@@ -188,8 +198,3 @@ def _count(steps: int) -> int:
     if not isinstance(steps, int | np.integer) or steps < 2:
         raise UserError(f"steps={steps!r} cannot be used; give a number above 1.")
     return int(steps)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    odds = np.exp(logits - logits.max(-1, keepdims=True))
-    return odds / odds.sum(-1, keepdims=True)

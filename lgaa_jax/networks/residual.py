@@ -164,17 +164,24 @@ class ClassModel(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-        """x: [B, H, W, C] -> logits [B, U]. `train` needs a "dropout" key."""
+    def __call__(
+        self, x: jax.Array, train: bool = False, features: bool = False
+    ) -> jax.Array | tuple[jax.Array, jax.Array]:
+        """x: [B, H, W, C] -> logits [B, U], with `features` also what they are read off, [B, F].
+
+        `train` needs a "dropout" key.
+        """
         conv = functools.partial(Conv, dtype=self.dtype, kernel_init=FAN_IN_RELU)
         x = nn.relu(ops.max_pool(conv(self.width, kernel=5)(x)))
-        features = 2 * self.width
+        channels = 2 * self.width
         while True:
-            h = nn.relu(conv(features)(x))
-            skip = conv(features, kernel=1)(x) if x.shape[-1] != features else x
-            x = nn.relu(skip + Conv(features, dtype=self.dtype, kernel_init=ZEROS)(h))
+            h = nn.relu(conv(channels)(x))
+            skip = conv(channels, kernel=1)(x) if x.shape[-1] != channels else x
+            x = nn.relu(skip + Conv(channels, dtype=self.dtype, kernel_init=ZEROS)(h))
             if x.shape[1] <= BOTTOM:
                 break
-            x, features = ops.max_pool(x), min(2 * features, 4 * self.width)
-        x = nn.Dropout(self.dropout, deterministic=not train)(x.reshape(len(x), -1))
-        return head(self.num_classes, FAN_IN)(x)
+            x, channels = ops.max_pool(x), min(2 * channels, 4 * self.width)
+        x = x.reshape(len(x), -1)
+        dropped = nn.Dropout(self.dropout, deterministic=not train)(x)
+        logits = head(self.num_classes, FAN_IN)(dropped)
+        return (logits, x.astype(jnp.float32)) if features else logits

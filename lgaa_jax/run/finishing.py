@@ -1,6 +1,8 @@
 """What follows the training of a task: its evaluation, and results.json."""
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,6 +19,7 @@ from lgaa_jax.workdir.results import measured_with, summary
 from lgaa_jax.workdir.scalars import EVALUATION, ScalarLog
 
 RESULTS = "results.json"
+EXPLORED = "explored.json"  # what --mode=explore found; of its step, results.json holds it, too
 
 
 def finish_task(
@@ -93,6 +96,8 @@ def write_results(session: Session, record: Record, name: str = RESULTS) -> dict
     """Writes results.json, with the figure of the risk, or the file `name`; returns its object."""
     results = results_of(session.experiment, record)
     write_json(session.workdir / name, results)
+    if name == RESULTS:
+        results = results_with_explored(session.workdir)
     if name == RESULTS and len(record.measured) > 1 and "risk" in results:
         names = session.experiment.names
         short = dict(zip(names, short_names(names), strict=True))
@@ -101,6 +106,17 @@ def write_results(session: Session, record: Record, name: str = RESULTS) -> dict
             for entry in results["risk"]
         ]
         plots.risk(session.workdir / pictures.FOLDER / "risk.png", [*short.values()], entries)
+    return results
+
+
+def results_with_explored(workdir: Path) -> dict[str, Any]:
+    """results.json with what exploring found of the same step, if it did; returns its object."""
+    results = json.loads((workdir / RESULTS).read_text(encoding="utf-8"))
+    path = workdir / EXPLORED
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if found.get("step") == results["steps"]:
+        results["explore"] = found
+        write_json(workdir / RESULTS, results)
     return results
 
 

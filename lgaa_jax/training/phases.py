@@ -158,8 +158,8 @@ class Phases:
     ) -> tuple[TrainState, Metrics]:
         """Phase 4: the terms of q(u|x), see class_terms.py, plus CE(q(d|z~), d).
 
-        The class model sees x moved a little and with noise. fake: images sampled from G and the classes they were
-        sampled for; they tell q(u|x) what a class is where no label does.
+        The class model sees x moved a little and with noise. fake: images sampled from G and the
+        classes they were sampled for; they tell q(u|x) what a class is where no label does.
         """
         key_shift, key_noise, key = jax.random.split(key, 3)
         x, u, d, soft = batch

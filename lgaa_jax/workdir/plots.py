@@ -53,6 +53,37 @@ def curves(
     write_bytes(path, encoded.getvalue())
 
 
+def scatter(
+    path: PathLike, points: Mapping[str, np.ndarray], names: Mapping[str, Sequence[str]]
+) -> None:
+    """A panel for each set of points and each way to colour them.
+
+    points: {title: [n, 2]}; names: {title: the name of each point, which gives its colour}.
+    """
+    from matplotlib.figure import Figure  # as in `curves`
+
+    figure = Figure((5.2 * len(names), 4.2 * len(points)), dpi=110, layout="constrained")
+    axes = figure.subplots(len(points), len(names), squeeze=False)
+    for line, (method, places) in zip(axes, points.items(), strict=True):
+        for axis, (title, of) in zip(line, names.items(), strict=True):
+            known = list(dict.fromkeys(of))
+            for i, name in enumerate(known):
+                own = places[[other == name for other in of]]
+                color = f"C{i}" if len(known) <= 10 else None
+                axis.scatter(*own.T, s=5, label=name, color=color, linewidths=0)
+            axis.set_title(f"{method}, by {title}", fontsize=10)
+            axis.set_xticks([])
+            axis.set_yticks([])
+            if len(known) <= 24:
+                for text in axis.legend(
+                    fontsize=6, markerscale=2, ncols=-(-len(known) // 12)
+                ).texts:
+                    text.set_parse_math(False)
+    encoded = io.BytesIO()
+    figure.savefig(encoded, format="png")
+    write_bytes(path, encoded.getvalue())
+
+
 def risk(path: PathLike, tasks: Sequence[str], entries: Sequence[Mapping[str, Any]]) -> None:
     """How the terms of each task's risk grow along the sequence; entries: results.json["risk"]."""
     terms = ("target_risk", "source_risk", "discrepancy", "labelling_error", "bound")

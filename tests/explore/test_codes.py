@@ -1,0 +1,91 @@
+"""What codes tell, each against another way to compute it."""
+
+import types
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from lgaa_jax.explore import codes, novelty
+from lgaa_jax.model.tasks import LearnedTask
+
+Z = 5
+RNG = np.random.default_rng(0)
+FACTOR = np.tril(RNG.normal(size=(2, 3, Z, Z)), -1) + RNG.uniform(1, 2, (2, 3, 1, Z)) * np.eye(Z)
+MEAN = RNG.normal(size=(2, 3, Z))
+POINTS = RNG.normal(size=(7, Z)).astype(np.float32)
+
+
+def model(moments, **methods):
+    learned = (LearnedTask("a", (0, 2), ("x", "y", "z")), LearnedTask("b", (), ()))
+    return types.SimpleNamespace(
+        state=types.SimpleNamespace(codes=moments), learned=learned, **methods
+    )
+
+
+def test_the_density_of_codes_is_that_of_the_mixture_of_learned_cells():
+    """Task a has the classes 0 and 2, and task b has none: its first cell."""
+    cells = [(0, 0), (0, 2), (1, 0)]
+    normals = [
+        scipy.stats.multivariate_normal(MEAN[cell], FACTOR[cell] @ FACTOR[cell].T) for cell in cells
+    ]
+    expected = np.log(np.mean([normal.pdf(POINTS) for normal in normals], axis=0))
+    got = codes.log_density(model({"mean": MEAN, "factor": FACTOR}), POINTS)
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_without_moments_the_density_is_that_of_the_prior():
+    expected = scipy.stats.multivariate_normal(np.zeros(Z)).logpdf(POINTS)
+    np.testing.assert_allclose(codes.log_density(model({}), POINTS), expected, rtol=1e-6)
+
+
+def test_the_nearest_codes_are_those_of_least_distance():
+    among = RNG.normal(size=(30, Z))
+    distance = np.linalg.norm(POINTS[:, None] - among, axis=-1)
+    np.testing.assert_array_equal(
+        codes.nearest(POINTS, among, 4), np.argsort(distance, axis=1)[:, :4]
+    )
+
+
+def test_the_effect_of_a_dimension_is_how_far_it_moves_the_pixels():
+    """Pixels that are a known function: the effect of each dimension follows by hand."""
+    weight = np.array([0.0, 10.0, 20.0, 5.0, 1.0])
+
+    def images_of(z, u, d):
+        return (100 + z * weight).reshape(-1, Z, 1, 1)
+
+    images = np.zeros((3, Z, 1, 1), np.uint8)
+    rows = (np.zeros((3, Z), np.float32), np.zeros((3, 0)), np.zeros((3, 2)))
+    fake = model({}, images_of=images_of, codes_of=lambda images: rows)
+    expected = 2 * 1.5 * weight / 255 / np.sqrt(Z)
+    np.testing.assert_allclose(codes.effects(fake, images, 1.5), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["PCA", "t-SNE"])
+def test_codes_that_lie_apart_lie_apart_in_the_plane(method):
+    apart = np.concatenate([RNG.normal(size=(40, Z)), 50 + RNG.normal(size=(40, Z))])
+    plane = codes.plane(apart.astype(np.float32), method)
+    assert plane.shape == (80, 2)
+    first, second = plane[:40], plane[40:]
+    spread = max(np.linalg.norm(p - p.mean(0), axis=1).max() for p in (first, second))
+    assert np.linalg.norm(first.mean(0) - second.mean(0)) > spread
+
+
+def test_auroc_counts_the_pairs_in_order():
+    known, unknown = RNG.integers(0, 6, 50) / 5, RNG.integers(2, 8, 40) / 5
+    pairs = unknown[:, None] - known[None]
+    expected = np.mean((pairs > 0) + 0.5 * (pairs == 0))
+    np.testing.assert_allclose(novelty.auroc(known, unknown), expected)
+
+
+def test_what_is_new_is_reconstructed_worse_and_lies_where_codes_are_thin():
+    images = RNG.integers(0, 256, (7, 2, 2, 1), np.uint8)
+    fake = model(
+        {}, reconstruct=lambda x: (x // 2).astype(np.uint8), encode=lambda x: POINTS[: len(x)]
+    )
+    got = novelty.scores(fake, images)
+    error = np.square((images - images // 2.0) / 255).mean((1, 2, 3))
+    np.testing.assert_allclose(got["reconstruction_error"], error, rtol=0.02)
+    np.testing.assert_allclose(got["code_density"], -codes.log_density(fake, POINTS))
+    found = novelty.detection(fake, images[:4] // 4, images[4:])
+    assert found["reconstruction_error"] == 1.0
