@@ -29,19 +29,24 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Where the run writes; default ru
 MODE = flags.DEFINE_enum(
     "mode",
     "train",
-    ["train", "eval", "explore", "compare"],
-    "train (starts or resumes), eval (a checkpoint), explore (its codes) or compare (strategies, "
-    "seeds).",
+    ["train", "eval", "explore", "export", "compare"],
+    "train (starts or resumes), eval (a checkpoint), explore (its codes), export (the model) or "
+    "compare (strategies and seeds).",
 )
 STEP = flags.DEFINE_integer(
-    "step", None, "Step of the checkpoint that eval loads; default the last."
+    "step", None, "Step of the checkpoint that eval or export loads; default the last."
 )
 STRATEGIES = flags.DEFINE_list("strategies", None, "What compare runs; default the config's.")
 SEEDS = flags.DEFINE_list("seeds", None, "Seeds that compare runs; default the config's.")
 DEVICES = flags.DEFINE_list(
     "devices", None, "Numbers of the GPUs or TPU chips that compare uses, a run at a time on each."
 )
-ONLY_WITH = {"step": "eval", "strategies": "compare", "seeds": "compare", "devices": "compare"}
+ONLY_WITH = {
+    "step": ("eval", "export"),
+    "strategies": ("compare",),
+    "seeds": ("compare",),
+    "devices": ("compare",),
+}
 
 
 def parse_flags(argv: list[str]) -> list[str]:
@@ -134,9 +139,9 @@ def main(argv: list[str]) -> None:
     """Checks the flags and trains, evaluates or compares."""
     if len(argv) > 1:
         sys.exit(f"launch.py: {argv[1]!r} is not a flag; write --name=value.")
-    for name, mode in ONLY_WITH.items():
-        if flags.FLAGS[name].value is not None and MODE.value != mode:
-            sys.exit(f"launch.py: --{name} goes with --mode={mode}.")
+    for name, modes in ONLY_WITH.items():
+        if flags.FLAGS[name].value is not None and MODE.value not in modes:
+            sys.exit(f"launch.py: --{name} goes with --mode={' or '.join(modes)}.")
     workdir = WORKDIR.value or default_workdir()
     try:
         if MODE.value == "compare":
@@ -151,6 +156,10 @@ def main(argv: list[str]) -> None:
             from lgaa_jax.run import exploring
 
             exploring.explore(CONFIG.value, workdir)
+        elif MODE.value == "export":
+            from lgaa_jax.run import calling
+
+            print(f"exported    {calling.export(workdir, step=STEP.value)}")
         else:
             driver.evaluate(CONFIG.value, workdir, STEP.value)
     except UserError as error:

@@ -1,6 +1,6 @@
 """Lifelong Generative Adversarial Autoencoder (LGAA) in JAX and Flax.
 
-What is used from Python: `load` and `train`. Importing the package alone imports no JAX.
+What is used from Python: `load`, `train` and `export`. Importing the package alone imports no JAX.
 """
 
 import importlib
@@ -10,13 +10,14 @@ if TYPE_CHECKING:
     from lgaa_jax.errors import UserError
     from lgaa_jax.model.loading import load
     from lgaa_jax.model.model import Model
-    from lgaa_jax.run.calling import train
+    from lgaa_jax.run.calling import export, train
 
-__all__ = ["Model", "UserError", "load", "train"]
+__all__ = ["Model", "UserError", "export", "load", "train"]
 
 _PLACES = {
     "Model": "lgaa_jax.model.model",
     "UserError": "lgaa_jax.errors",
+    "export": "lgaa_jax.run.calling",
     "load": "lgaa_jax.model.loading",
     "train": "lgaa_jax.run.calling",
 }

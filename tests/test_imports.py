@@ -14,7 +14,8 @@ CONFIGS = sorted((ROOT / "configs").glob("*.py"))
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 # A room imports from itself and from those before it; so does what lies beside the rooms, which
 # stands here by its own name. Data and networks know nothing of each other.
-ORDER = ("errors", "files", "data", "networks", "training", "evaluation", "workdir", "model", "run")
+ORDER = ("errors", "files", "data", "networks", "training", "evaluation", "workdir", "model")
+ORDER += ("explore", "run")
 STRANGERS = {("data", "networks"), ("networks", "data")}
 ABOVE = {"prepare", "__init__"}  # beside the rooms, above them all; nothing imports them
 OWNERS = {  # the only modules that may import each of these

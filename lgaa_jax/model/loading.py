@@ -13,6 +13,7 @@ from lgaa_jax.data.images import Form
 from lgaa_jax.data.loading import crops
 from lgaa_jax.errors import UserError
 from lgaa_jax.files import PathLike, expand
+from lgaa_jax.model import exporting
 from lgaa_jax.model.model import Model
 from lgaa_jax.model.tasks import LearnedTask
 from lgaa_jax.networks.nets import Nets, build_nets
@@ -30,38 +31,42 @@ CARD = ("accuracy", "average_accuracy", "forgetting", "domain_accuracy", "recons
 def load(workdir: PathLike, step: int | None = None) -> Model:
     """The model of the run in `workdir`, at its last checkpoint or that of `step`.
 
-    The checkpoint may be from any device and from a run that has not ended. Raises UserError where
-    there is none, or where it cannot be read.
+    The checkpoint may be from any device and from a run that has not ended. `workdir` may also be
+    what `lgaa_jax.export` wrote. Raises UserError where there is none, or where it cannot be read.
     """
     keep_compiled()
     folder = expand(workdir)
-    written = _read(folder)
-    config, tasks = _config(written), _tasks(folder, written)
-    learned_at_once = STRATEGIES[config.strategy].memory == "data"
+    written = read_written(folder)
+    config, tasks = _config(written), _tasks(written)
     num_classes = config.num_classes or max(len(task.class_names) for task in tasks)
-    num_tasks = config.max_tasks or len(tasks)
-    nets = build_nets(config, num_classes, num_tasks)
-    with Checkpoints(folder) as checkpoints:
-        step = checkpoints.last(step)
-        state = _restore(checkpoints, step, nets, config)
-    count = len(tasks) if learned_at_once else int(state.task) + 1
+    nets = build_nets(config, num_classes, config.max_tasks or len(tasks))
+    if "task" in written:  # exported
+        if step not in (None, written["step"]):
+            raise UserError(f"{folder} holds step {written['step']} alone; leave step={step} out.")
+        state, results = exporting.read_state(folder, written), written["results"]
+    else:
+        with Checkpoints(folder) as checkpoints:
+            state = _restore(checkpoints, checkpoints.last(step), nets, config)
+        results = _results(folder, int(state.step))
+    at_once = STRATEGIES[config.strategy].memory == "data"
     return Model(
         nets=nets,
         state=state,
         class_mask=_class_mask(tasks, nets),
-        learned=tasks[:count],
+        learned=tasks if at_once else tasks[: int(state.task) + 1],
         form=Form(config.data.size, config.data.channels, 0, config.data.background),
         encodes=STRATEGIES[config.strategy].autoencodes,
         batch_size=config.log.eval_batch,
-        card=_card(folder, written, step),
+        card=_card(written, int(state.step), results),
     )
 
 
-def _read(folder: Path) -> dict[str, Any]:
-    """What config.json of a workdir holds."""
-    path = folder / "config.json"
+def read_written(folder: Path) -> dict[str, Any]:
+    """What config.json of a workdir, or model.json of an export, holds. Raises UserError."""
+    path = folder / exporting.MODEL
+    path = path if path.is_file() else folder / "config.json"
     if not path.is_file():
-        there = "holds no config.json" if folder.is_dir() else "is no folder"
+        there = f"holds no {path.name}" if folder.is_dir() else "is no folder"
         raise UserError(f"{folder} {there}, so it is not the workdir of a run; name another.")
     try:
         written = dict(json.loads(path.read_text(encoding="utf-8")))
@@ -85,7 +90,7 @@ def _config(written: dict[str, Any]) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(config)
 
 
-def _tasks(folder: Path, written: dict[str, Any]) -> tuple[LearnedTask, ...]:
+def _tasks(written: dict[str, Any]) -> tuple[LearnedTask, ...]:
     """The tasks of a run in their order, those after its last checkpoint included."""
     labels, names = written["labels"], written["classes"]
     return tuple(
@@ -124,14 +129,17 @@ def _restore(
     )
 
 
-def _card(folder: Path, written: dict[str, Any], step: int) -> dict[str, Any]:
-    """What the model is and, of a run that was evaluated, what was measured of it."""
+def _results(folder: Path, step: int) -> dict[str, Any]:
+    """What was measured at this step, where results.json is of it."""
+    path = folder / "results.json"
+    results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return {key: results[key] for key in CARD if key in results and results["steps"] == step}
+
+
+def _card(written: dict[str, Any], step: int, results: dict[str, Any]) -> dict[str, Any]:
+    """What the model is and, of a step that was evaluated, what was measured of it."""
     config = written["config"]
     card = {key: config[key] for key in ("strategy", "model", "seed", "labels")}
     card |= {"step": step, "tasks": list(written["labels"]), "config": config}
     card |= {key: written[key] for key in ("versions", "command", "commit") if key in written}
-    path = folder / "results.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if results.get("steps") == step:
-        card["results"] = {key: results[key] for key in CARD if key in results}
-    return card
+    return card | ({"results": results} if results else {})

@@ -104,7 +104,7 @@ class Generator(nn.Module):
         first, *rest = self.channels
         codes = jnp.concatenate([z, u, d], axis=-1)
         x = dense(BOTTOM**2 * first, self.dtype, FAN_IN)(codes)
-        x = Block(first, self.norm, dtype=self.dtype)(x.reshape(len(x), BOTTOM, BOTTOM, first))
+        x = Block(first, self.norm, dtype=self.dtype)(x.reshape(x.shape[0], BOTTOM, BOTTOM, first))
         for features in rest:
             x = Block(features, self.norm, "double", self.dtype)(x)
         x = nn.silu(x.astype(jnp.float32))
@@ -181,7 +181,7 @@ class ClassModel(nn.Module):
             if x.shape[1] <= BOTTOM:
                 break
             x, channels = ops.max_pool(x), min(2 * channels, 4 * self.width)
-        x = x.reshape(len(x), -1)
+        x = x.reshape(x.shape[0], -1)
         dropped = nn.Dropout(self.dropout, deterministic=not train)(x)
         logits = head(self.num_classes, FAN_IN)(dropped)
         return (logits, x.astype(jnp.float32)) if features else logits

@@ -1,11 +1,16 @@
-"""A run from Python."""
+"""What a user calls from Python beside `load`: a run, and the export of its model."""
+
+from pathlib import Path
 
 import ml_collections
 
-from lgaa_jax.files import PathLike
-from lgaa_jax.model.loading import load
+from lgaa_jax.files import PathLike, expand
+from lgaa_jax.model import exporting
+from lgaa_jax.model.loading import load, read_written
 from lgaa_jax.model.model import Model
 from lgaa_jax.run import driver
+
+EXPORT = "export"  # folder in a workdir
 
 
 def train(config: ml_collections.ConfigDict, workdir: PathLike) -> Model:
@@ -15,3 +20,14 @@ def train(config: ml_collections.ConfigDict, workdir: PathLike) -> Model:
     """
     driver.run(config, workdir)
     return load(workdir)
+
+
+def export(workdir: PathLike, folder: PathLike | None = None, step: int | None = None) -> Path:
+    """Writes the model of a run, `load(workdir, step)`, as a folder that stands alone.
+
+    folder: where; None: `export` in the workdir. What it holds: model/exporting.py. Returns it.
+    """
+    model = load(workdir, step)
+    target = expand(workdir) / EXPORT if folder is None else expand(folder)
+    exporting.export(model, read_written(expand(workdir)), target)
+    return target

@@ -1,0 +1,116 @@
+"""The texts of an exported model: its card, and an example that runs it with JAX alone."""
+
+from lgaa_jax.model.model import Model
+
+EXAMPLE = '''"""Generates images of a task and class, and encodes them again, with JAX alone.
+
+    pip install jax flatbuffers safetensors
+    python example.py
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from jax import export
+from safetensors.numpy import load_file
+
+here = Path(__file__).parent
+about = json.loads((here / "model.json").read_text())
+weights = load_file(here / "weights.safetensors")
+
+
+def call(name, network, *inputs):
+    function = export.deserialize(bytearray((here / f"{name}.stablehlo").read_bytes()))
+    own = {key: a for key, a in weights.items() if key.startswith(f"{network}/")}
+    return np.asarray(function.call(own, *inputs))
+
+
+task, (name, labels) = 0, next(iter(about["labels"].items()))
+label = labels[0] if labels else -1
+domains = weights["domain/Dense_2/bias"].shape[0]
+z = np.random.default_rng(0).normal(size=(8, weights["encoder/Dense_0/bias"].shape[0]))
+if "codes/mean" in weights:  # where the codes of this class and task lie
+    cell = task, max(label, 0)
+    z = weights["codes/mean"][cell] + z @ weights["codes/factor"][cell].T
+classes = weights["generator/Dense_0/kernel"].shape[0] - z.shape[1] - domains
+u = np.tile(np.arange(classes) == label, (8, 1)).astype(np.float32)
+d = np.tile(np.arange(domains) == task, (8, 1)).astype(np.float32)
+images = call("decode", "generator", z.astype(np.float32), u, d)
+codes = call("encode", "encoder", images)
+tasks = call("task_of", "domain", codes).argmax(-1)
+print(f"{name}, label {label}: images {images.shape} {images.dtype}, codes {codes.shape}")
+print("tasks:", [list(about["labels"])[d] for d in tasks])
+'''
+
+
+def card(model: Model) -> str:
+    """The model card, with the metadata that model hubs read at its top."""
+    about, form = model.card, "x".join(map(str, model.nets.image_shape))
+    lines = [
+        "---",
+        "license: apache-2.0",
+        "library_name: lgaa_jax",
+        "tags: [lifelong-learning, continual-learning, generative-replay, gan, vae, jax]",
+        "pipeline_tag: unconditional-image-generation",
+        "---",
+        "",
+        f"# {', '.join(model.tasks)}",
+        "",
+        f"Learned one after another by strategy {about['strategy']} with seed {about['seed']}, "
+        f"{about['step']} steps in all; images of {form}.",
+        "",
+        "| task | classes |",
+        "|---|---|",
+    ]
+    for task in model.tasks:
+        names = ", ".join(model.classes(task).values()) or "none"
+        lines.append(f"| {task} | {names} |".replace("\n", " "))
+    lines += ["", *_measured(model), "", "## Use", "", *_use(model), ""]
+    return "\n".join(lines)
+
+
+def _measured(model: Model) -> list[str]:
+    """What was measured at this step, as a table."""
+    results = model.card.get("results")
+    if not results:
+        return ["Nothing was measured at this step."]
+    lines = [
+        "After the last task:",
+        "",
+        "| task | accuracy | PSNR of reconstructions |",
+        "|---|---|---|",
+    ]
+    rows = results.get("accuracy", [[]])[-1]
+    for i, task in enumerate(model.tasks):
+        value = rows[i] if i < len(rows) else None
+        accuracy = "" if value is None else f"{100 * value:.1f} %"
+        psnr = results.get("reconstruction", {}).get(task, {}).get("psnr")
+        lines.append(f"| {task} | {accuracy} | {'' if psnr is None else f'{psnr:.1f} dB'} |")
+    return lines
+
+
+def _use(model: Model) -> list[str]:
+    versions = ", ".join(f"{k} {v}" for k, v in model.card.get("versions", {}).items())
+    return [
+        "`example.py` runs it with JAX alone. With lgaa_jax:",
+        "",
+        "```python",
+        "import lgaa_jax",
+        'model = lgaa_jax.load("this/folder")',
+        f"model.generate(8, task={model.tasks[0]!r})",
+        "```",
+        "",
+        f"Made by `{model.card.get('command', '')}`, {versions}.",
+        "",
+        "## Limits",
+        "",
+        "It knows nothing beyond its tasks: every image is taken for one of them. Of earlier tasks "
+        "it was trained on its own samples, and loses detail and rare forms with each later task. "
+        "Data keep the licences of their sources.",
+        "",
+        "## Citation",
+        "",
+        "F. Ye and A. G. Bors, Lifelong Generative Adversarial Autoencoder, IEEE Transactions on "
+        "Neural Networks and Learning Systems, 2024.",
+    ]

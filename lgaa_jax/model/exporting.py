@@ -1,0 +1,118 @@
+"""A folder that stands alone: a model's functions as StableHLO, its arrays, and what it is.
+
+    model.json            what `lgaa_jax.load` builds the model from
+    weights.safetensors   parameters as <network>/<module>/<name>, moments as codes/<name>
+    encode.stablehlo      (encoder/..., images uint8 [b, H, W, C]) -> z [b, Z]
+    classify.stablehlo    (class/..., images) -> logits [b, U]; absent where there are no classes
+    task_of.stablehlo     (domain/..., z) -> logits [b, N]
+    decode.stablehlo      (generator/..., z [b, Z], u [b, U], d [b, N]) -> images uint8
+    README.md, example.py the model card; how to use it with JAX alone
+
+Functions are those of `jax.export` for any batch size, on CPU, CUDA and TPU; each takes a dict of
+the arrays whose names begin as shown.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+from jax import export as jax_export
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from lgaa_jax.data.images import to_uint8, to_unit
+from lgaa_jax.errors import UserError
+from lgaa_jax.files import write_bytes, write_json
+from lgaa_jax.model.card import EXAMPLE, card
+from lgaa_jax.model.model import Model
+from lgaa_jax.networks.nets import Nets
+from lgaa_jax.training.settings import fixed_settings
+from lgaa_jax.training.state import TrainState
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+MODEL, WEIGHTS = "model.json", "weights.safetensors"
+Flat = dict[str, Any]  # arrays by path: {"encoder/Dense_0/kernel": ...}
+Forms = dict[str, tuple[tuple[int, ...], Any]]  # shape of one, and dtype, by name
+
+
+@fixed_settings()
+def export(model: Model, written: dict[str, Any], folder: Path) -> None:
+    """Writes the folder. written: what config.json of the run holds."""
+    weights = _weights(model.state)
+    write_bytes(folder / WEIGHTS, save({key: np.asarray(a) for key, a in weights.items()}))
+    for name, (network, function, inputs) in _functions(model.nets).items():
+        own = {key: a for key, a in weights.items() if key.startswith(f"{network}/")}
+        write_bytes(folder / f"{name}.stablehlo", _serialized(function, own, inputs))
+    write_bytes(folder / "example.py", EXAMPLE.encode())
+    write_bytes(folder / "README.md", card(model).encode())
+    own = {"step": model.card["step"], "task": int(model.state.task)}
+    # Last: where it is, the folder is whole.
+    write_json(folder / MODEL, {**written, **own, "results": model.card.get("results", {})})
+
+
+def read_state(folder: Path, written: dict[str, Any]) -> TrainState:
+    """The state of an exported model. written: what `model.json` holds. Raises UserError."""
+    try:
+        tree = unflatten_dict(load_file(folder / WEIGHTS), sep="/")
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{folder / WEIGHTS} cannot be read ({error}); export again.") from error
+    codes, params = tree.pop("codes", {}), tree
+    return TrainState(
+        step=jnp.int32(written["step"]),
+        task=jnp.int32(written["task"]),
+        params=jax.tree.map(jnp.asarray, params),
+        opt={},
+        ema={},
+        codes=jax.tree.map(jnp.asarray, codes),
+        replay={},
+    )
+
+
+def _weights(state: TrainState) -> Flat:
+    params = {**state.params, "generator": state.sampling_generator, "codes": state.codes}
+    return flatten_dict(params, sep="/")
+
+
+def _functions(nets: Nets) -> dict[str, tuple[str, Callable[..., jax.Array], Forms]]:
+    """Network, function of its parameters and inputs, and form of the inputs, by name."""
+    images: Forms = {"x": (nets.image_shape, jnp.uint8)}
+    codes: Forms = {
+        "z": ((nets.code_size,), jnp.float32),
+        "u": ((nets.num_classes,), jnp.float32),
+        "d": ((nets.num_tasks,), jnp.float32),
+    }
+
+    def encode(params: Any, x: jax.Array) -> jax.Array:
+        return nets.apply("encoder", params, to_unit(x))[0]
+
+    def classify(params: Any, x: jax.Array) -> jax.Array:
+        return nets.apply("class", params, to_unit(x))
+
+    def task_of(params: Any, z: jax.Array) -> jax.Array:
+        return nets.apply("domain", params, z)
+
+    def decode(params: Any, z: jax.Array, u: jax.Array, d: jax.Array) -> jax.Array:
+        return to_uint8(nets.apply("generator", params, z, u, d))
+
+    found: dict[str, tuple[str, Callable[..., jax.Array], Forms]] = {
+        "encode": ("encoder", encode, images),
+        "task_of": ("domain", task_of, {"z": codes["z"]}),
+        "decode": ("generator", decode, codes),
+    }
+    return found | ({"classify": ("class", classify, images)} if nets.num_classes else {})
+
+
+def _serialized(function: Callable[..., jax.Array], own: Flat, inputs: Forms) -> bytes:
+    """The function for every batch size and platform, of a flat dict of its parameters."""
+    (batch,) = jax_export.symbolic_shape("b")
+    forms = [jax.ShapeDtypeStruct((batch, *shape), dtype) for shape, dtype in inputs.values()]
+    arrays = {key: jax.ShapeDtypeStruct(a.shape, a.dtype) for key, a in own.items()}
+
+    def flat(weights: Flat, *given: jax.Array) -> jax.Array:
+        return function(unflatten_dict(weights, sep="/"), *given)
+
+    return bytes(jax_export.export(jax.jit(flat), platforms=PLATFORMS)(arrays, *forms).serialize())

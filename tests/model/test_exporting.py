@@ -1,0 +1,118 @@
+"""An exported model: the numbers of the live one, with the package and without it."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import read_json, small_config
+from jax import export as jax_export
+from safetensors.numpy import load_file
+
+import lgaa_jax
+from lgaa_jax.errors import UserError
+from lgaa_jax.model import programs
+from lgaa_jax.model.core import one_hot
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 1), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export") / "run"
+    changes = {"tasks": "digits[0-4],letters", "eval.generation": "never", "max_tasks": 3}
+    lgaa_jax.train(small_config(**changes), folder)  # as in test_model.py: one program for both
+    return folder
+
+
+@pytest.fixture(scope="module")
+def live(workdir):
+    return lgaa_jax.load(workdir)
+
+
+@pytest.fixture(scope="module")
+def folder(workdir):
+    return lgaa_jax.export(workdir)
+
+
+def call(folder, name, network, *inputs):
+    """What an exported function gives, as its users call it."""
+    content = (folder / f"{name}.stablehlo").read_bytes()
+    weights = load_file(folder / "weights.safetensors")
+    own = {key: a for key, a in weights.items() if key.startswith(f"{network}/")}
+    return np.asarray(jax_export.deserialize(bytearray(content)).call(own, *inputs))
+
+
+def test_what_is_loaded_from_it_is_the_live_model(folder, live, workdir):
+    assert folder == workdir / "export"
+    model = lgaa_jax.load(folder)
+    assert (model.tasks, model.card) == (live.tasks, live.card)
+    np.testing.assert_array_equal(model.class_mask, live.class_mask)
+    for name in ("encode", "reconstruct", "classify", "task_of"):
+        np.testing.assert_array_equal(getattr(model, name)(IMAGES), getattr(live, name)(IMAGES))
+    np.testing.assert_array_equal(model.generate(20, "letters"), live.generate(20, "letters"))
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_its_functions_give_the_numbers_of_the_live_ones(folder, live, n):
+    x = IMAGES[:n]
+    z = call(folder, "encode", "encoder", x)
+    np.testing.assert_allclose(z, programs.encode(live.nets, live.state, x), atol=1e-5)
+    for name, network, given, live_program in (
+        ("classify", "class", x, programs.class_logits),
+        ("task_of", "domain", z, programs.domain_logits),
+    ):
+        expected = live_program(live.nets, live.state, x)
+        np.testing.assert_allclose(call(folder, name, network, given), expected, atol=1e-5)
+    u, d = one_hot(np.full(n, 2), 10), one_hot(np.full(n, 1), 3)
+    images = call(folder, "decode", "generator", z, u, d)
+    expected = live.decode(z, "letters", "C")
+    assert images.shape == expected.shape
+    assert np.abs(np.int16(images) - expected).max() <= 1  # they are rounded to 8 bits
+
+
+def test_its_functions_are_for_every_platform(folder):
+    for path in folder.glob("*.stablehlo"):
+        found = jax_export.deserialize(bytearray(path.read_bytes()))
+        assert set(found.platforms) == {"cpu", "cuda", "tpu"}
+
+
+def test_its_example_runs_with_jax_alone(folder, tmp_path):
+    """Without this package, and without what it is made of."""
+    shutil.copytree(folder, tmp_path / "export")
+    without = ("lgaa_jax", "flax", "optax", "orbax", "ml_collections", "PIL", "tensorflow_datasets")
+    code = (
+        f"import runpy, sys; sys.modules |= dict.fromkeys({without}); "
+        f"runpy.run_path({str(tmp_path / 'export/example.py')!r}, run_name='__main__')"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first = "digits[0-4], label 0: images (8, 16, 16, 1) uint8, codes (8, 16)"
+    assert done.stdout.startswith(first)
+
+
+def test_its_card_says_what_it_is_and_what_was_measured(folder, workdir):
+    card, results = (folder / "README.md").read_text(), read_json(workdir / "results.json")
+    assert card.startswith("---\nlicense: apache-2.0\n")
+    assert "| letters | A, B, C, D, E, F, G, H, I, J |" in card
+    accuracy = 100 * results["accuracy"][-1][1]
+    assert f"| letters | {accuracy:.1f} % |" in card
+
+
+def test_an_earlier_step_goes_where_it_is_told(workdir, tmp_path):
+    folder = lgaa_jax.export(workdir, tmp_path / "first", step=5)
+    model = lgaa_jax.load(folder)
+    assert (model.tasks, model.card["step"]) == (["digits[0-4]"], 5)
+    assert "Nothing was measured at this step." in (folder / "README.md").read_text()
+    with pytest.raises(UserError, match="holds step 5 alone; leave step=10 out"):
+        lgaa_jax.load(folder, step=10)
+
+
+def test_damaged_weights_get_one_sentence(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "export")
+    path = tmp_path / "export/weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"weights\.safetensors cannot be read .*; export again"):
+        lgaa_jax.load(tmp_path / "export")
