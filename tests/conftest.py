@@ -25,11 +25,17 @@ import numpy as np
 import pytest
 
 from configs import default
+from lgaa_jax.files import write_json
 from lgaa_jax.networks.nets import build_nets
+from lgaa_jax.run import driver
+from lgaa_jax.run.session import open_session
 from lgaa_jax.training.batch import Batch
 from lgaa_jax.training.learner import build_learner
 from lgaa_jax.training.phases import Phases
 from lgaa_jax.training.replay import replay_spec
+from lgaa_jax.training.state import begin_task
+from lgaa_jax.workdir.metadata import run_metadata
+from lgaa_jax.workdir.record import Record
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 # Almost all of the suite's time is compilation; the program is the same, only its code is slower.
@@ -123,3 +129,17 @@ def assert_equal(a, b):
 def same(a, b):
     """Whether two trees agree bit for bit."""
     return all(jax.tree.leaves(jax.tree.map(lambda p, q: bool((p == q).all()), a, b)))
+
+
+def untrained_run(config, workdir):
+    """A finished run whose every checkpoint has the initial parameters: no step is compiled."""
+    run = open_session(config, workdir)
+    metadata = run_metadata(config, run.experiment.class_names, run.experiment.labels)
+    write_json(workdir / "config.json", metadata)
+    state = run.fresh()
+    with run.checkpoints:
+        for task, end in enumerate(run.experiment.ends):
+            state = begin_task(state) if task else state
+            state = state.replace(step=jnp.int32(end))
+            run.checkpoints.save(end, state, Record().to_json())
+    driver.run(config, workdir)

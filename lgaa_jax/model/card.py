@@ -38,7 +38,7 @@ u = np.tile(np.arange(classes) == label, (8, 1)).astype(np.float32)
 d = np.tile(np.arange(domains) == task, (8, 1)).astype(np.float32)
 images = call("decode", "generator", z.astype(np.float32), u, d)
 codes = call("encode", "encoder", images)
-tasks = call("task_of", "domain", codes).argmax(-1)
+tasks = call("task_of", "domain", codes)[:, : len(about["labels"])].argmax(-1)
 print(f"{name}, label {label}: images {images.shape} {images.dtype}, codes {codes.shape}")
 print("tasks:", [list(about["labels"])[d] for d in tasks])
 '''

@@ -20,6 +20,7 @@ from lgaa_jax.run.finishing import EXPLORED, results_with_explored
 from lgaa_jax.run.session import Session, open_session, require_checkpoints
 from lgaa_jax.run.tables import short_names
 from lgaa_jax.training.settings import fixed_settings, keep_compiled
+from lgaa_jax.training.strategies import STRATEGIES
 from lgaa_jax.workdir import pictures, plots
 
 ROWS = 8  # of a grid
@@ -31,12 +32,12 @@ NEIGHBOURS = 8
 def explore(config: ml_collections.ConfigDict, workdir: PathLike) -> dict[str, Any]:
     """Explores the last checkpoint of a run; returns what results.json then holds as `explore`."""
     keep_compiled()
-    require_checkpoints(workdir)
-    session = open_session(config, workdir)
-    if not session.experiment.strategy.autoencodes:
+    if not STRATEGIES[config.strategy].autoencodes:
         raise UserError(
             f"strategy={config.strategy!r} trains no encoder, so there are no codes to explore."
         )
+    require_checkpoints(workdir)
+    session = open_session(config, workdir)
     model = load(workdir)
     folder = session.workdir / pictures.FOLDER / "explore"
     tasks = session.experiment.tasks[: len(model.learned)]

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import read_json, small_config
+from conftest import read_json, small_config, untrained_run
 from jax import export as jax_export
 from safetensors.numpy import load_file
 
@@ -22,7 +22,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 1), np.uint8)
 def workdir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("export") / "run"
     changes = {"tasks": "digits[0-4],letters", "eval.generation": "never", "max_tasks": 3}
-    lgaa_jax.train(small_config(**changes), folder)  # as in test_model.py: one program for both
+    untrained_run(small_config(**changes), folder)
     return folder
 
 
@@ -48,6 +48,8 @@ def test_what_is_loaded_from_it_is_the_live_model(folder, live, workdir):
     assert folder == workdir / "export"
     model = lgaa_jax.load(folder)
     assert (model.tasks, model.card) == (live.tasks, live.card)
+    assert model.nets.num_tasks == 3
+    assert model.task_of(IMAGES, probabilities=True).shape == (7, 2)  # not of the reserved task
     np.testing.assert_array_equal(model.class_mask, live.class_mask)
     for name in ("encode", "reconstruct", "classify", "task_of"):
         np.testing.assert_array_equal(getattr(model, name)(IMAGES), getattr(live, name)(IMAGES))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import read_json, small_config
+from conftest import read_json, small_config, untrained_run
 
 from lgaa_jax.errors import UserError
 from lgaa_jax.run import driver, exploring
@@ -15,7 +15,7 @@ CHANGES = {"tasks": "digits[0-2],letters[0-2]", "eval.generation": "never", "ste
 def explored(tmp_path_factory):
     """The workdir of a run that was explored, and what that returned."""
     workdir, config = tmp_path_factory.mktemp("explored"), small_config(**CHANGES)
-    driver.run(config, workdir)
+    untrained_run(config, workdir)
     with pytest.MonkeyPatch.context() as m:
         m.setattr(exploring, "SHOWN", 20)  # t-SNE takes a second for some hundreds
         return workdir, exploring.explore(config, workdir)
@@ -51,6 +51,5 @@ def test_the_numbers_are_in_the_results_and_stay_there(explored):
 
 def test_a_strategy_without_an_encoder_cannot_be_explored(tmp_path):
     config = small_config(strategy="gan_replay", **CHANGES)
-    driver.run(config, tmp_path)
     with pytest.raises(UserError, match="strategy='gan_replay' trains no encoder"):
         exploring.explore(config, tmp_path)
