@@ -11,6 +11,7 @@ from lgaa_jax.files import PathLike, write_bytes
 # One series: its mean at each task and its spread, nan where there is none.
 Series = tuple[np.ndarray, np.ndarray]
 PANEL = (3.6, 2.8)  # inches
+MOST_NAMES = 40  # of colours in a legend
 
 
 def curves(
@@ -60,24 +61,26 @@ def scatter(
 
     points: {title: [n, 2]}; names: {title: the name of each point, which gives its colour}.
     """
-    from matplotlib.figure import Figure  # as in `curves`
+    from matplotlib import colormaps  # as in `curves`
+    from matplotlib.figure import Figure
 
-    figure = Figure((5.2 * len(names), 4.2 * len(points)), dpi=110, layout="constrained")
+    figure = Figure((5.8 * len(names), 4.2 * len(points)), dpi=110, layout="constrained")
     axes = figure.subplots(len(points), len(names), squeeze=False)
     for line, (method, places) in zip(axes, points.items(), strict=True):
         for axis, (title, of) in zip(line, names.items(), strict=True):
-            known = list(dict.fromkeys(of))
+            known = sorted(set(of))
             for i, name in enumerate(known):
                 own = places[[other == name for other in of]]
-                color = f"C{i}" if len(known) <= 10 else None
-                axis.scatter(*own.T, s=5, label=name, color=color, linewidths=0)
+                color = (
+                    colormaps["tab20"](i) if len(known) <= 20 else colormaps["hsv"](i / len(known))
+                )
+                axis.scatter(*own.T, s=7, label=name, color=color, linewidths=0)
             axis.set_title(f"{method}, by {title}", fontsize=10)
             axis.set_xticks([])
             axis.set_yticks([])
-            if len(known) <= 24:
-                for text in axis.legend(
-                    fontsize=6, markerscale=2, ncols=-(-len(known) // 12)
-                ).texts:
+            if len(known) <= MOST_NAMES:
+                legend = axis.legend(fontsize=6, loc="center left", bbox_to_anchor=(1.0, 0.5))
+                for text in legend.texts:
                     text.set_parse_math(False)
     encoded = io.BytesIO()
     figure.savefig(encoded, format="png")

@@ -76,3 +76,17 @@ def test_terms_of_the_risk_are_drawn_from_the_task_on_and_may_be_absent(tmp_path
     assert drawn["a"]["bound"] == [0.5, 0.5]
     np.testing.assert_array_equal(drawn["a"]["discrepancy"], [0.2, NAN])
     np.testing.assert_array_equal(drawn["b"]["bound"], [NAN, 0.5])
+
+
+@pytest.mark.parametrize("count", [3, 25])
+def test_a_scatter_has_a_panel_for_each_set_and_a_colour_for_each_name(tmp_path, count):
+    """Names in a legend; a name with dollar signs begins no formula."""
+    rng = np.random.default_rng(0)
+    names = [f"$a_{i % count}" for i in range(200)]
+    points = {"PCA": rng.normal(size=(200, 2)), "t-SNE": rng.normal(size=(200, 2))}
+    plots.scatter(tmp_path / "codes.png", points, {"class": names})
+    picture = np.asarray(PIL.Image.open(tmp_path / "codes.png").convert("RGB"))
+    assert picture.shape[0] > picture.shape[1]  # two panels above each other
+    values, counts = np.unique(picture.reshape(-1, 3), axis=0, return_counts=True)
+    coloured = values[(counts > 20) & (np.ptp(values.astype(int), axis=1) > 40)]
+    assert len(coloured) >= min(count, 20)
