@@ -1,6 +1,7 @@
 """A model that was loaded from the workdir of a run: what it says, against the run itself."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -61,6 +62,15 @@ def test_it_gives_the_numbers_that_the_run_measured(model, workdir, tasks):
         psnr = -10 * np.log10(np.square(error).mean((1, 2, 3))).mean()
         error = abs(psnr - results["reconstruction"][task.name]["psnr"])
         assert error < 0.01  # of rounding to 8 bits
+
+
+def test_the_example_of_the_readme_runs(workdir):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(import lgaa_jax\n.*?)```", readme, flags=re.DOTALL)
+    found: dict = {}
+    exec(code.replace("runs/quickstart", str(workdir)), found)
+    assert found["images"].shape == (64, 16, 16, 1)
+    assert found["z"].shape == (64, 16)
 
 
 def test_probabilities_are_those_of_the_answers(model, tasks):
