@@ -76,12 +76,17 @@ def test_an_interrupted_run_ends_in_one_sentence(tmp_path):
         stdout=subprocess.DEVNULL,
         text=True,
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
+        # A shell's background jobs ignore it, and what they start inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         # Any of them: the first ones are dropped within a second.
         while process.poll() is None and not [*tmp_path.glob("checkpoints/*[0-9]")]:
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        stderr = process.communicate(timeout=60)[1]
+        try:
+            stderr = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
     assert process.returncode == 130
     last = r"launch\.py: interrupted; the same command goes on from step \d+\."
     assert re.fullmatch(last, stderr.splitlines()[-1])
