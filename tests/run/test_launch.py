@@ -68,7 +68,12 @@ def test_a_workdir_that_cannot_serve_ends_in_one_sentence(tmp_path):
 
 def test_an_interrupted_run_ends_in_one_sentence(tmp_path):
     """While it trains: the first line of its metrics is there."""
-    command = [sys.executable, "launch.py", QUICKSTART, f"--workdir={tmp_path}"]
+    # A shell's background jobs ignore SIGINT, and what they start inherits that.
+    heeding = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    command = [sys.executable, "-c", heeding, "launch.py", QUICKSTART, f"--workdir={tmp_path}"]
     with subprocess.Popen(
         [*command, "--config.steps_per_task=100000", "--config.tasks=digits"],
         cwd=ROOT,
@@ -76,8 +81,6 @@ def test_an_interrupted_run_ends_in_one_sentence(tmp_path):
         stdout=subprocess.DEVNULL,
         text=True,
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
-        # A shell's background jobs ignore it, and what they start inherits that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         # Any of them: the first ones are dropped within a second.
         while process.poll() is None and not [*tmp_path.glob("checkpoints/*[0-9]")]:
