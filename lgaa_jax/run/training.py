@@ -1,13 +1,15 @@
 """The loop over the steps of one task."""
 
+import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from lgaa_jax.errors import UserError
+from lgaa_jax.run import interrupts
 from lgaa_jax.run.progress import Progress
 from lgaa_jax.run.session import Session
 from lgaa_jax.training.phases import Metrics
@@ -45,22 +47,30 @@ def train_task(
         session.checkpoints.save(step, state, seconds.to_json())
 
     periods = config.log.every, config.log.checkpoint_every
-    for start, end in calls(first, last, experiment.steps_per_call, periods):
-        indices = np.zeros((experiment.steps_per_call, config.batch_size), np.int32)
-        for row, step in enumerate(range(start, end)):
-            indices[row] = experiment.batches.indices(task, step)
-        with jax.transfer_guard("disallow"):
-            given = jax.device_put((indices, num_pool, np.int32(end - start)))
-            state, metrics = experiment.train_steps(state, experiment.train_key, pool, *given)
-        writer.write()
-        if end == last or any(end % period == 0 for period in periods):
-            writer.hold(end, metrics)
-        if end % config.log.checkpoint_every == 0 and end < last:
-            save(end)
-        progress.update(end - start)
+    pressed: Callable[[], bool] = bool
+    with contextlib.ExitStack() as stack:
+        for start, end in calls(first, last, experiment.steps_per_call, periods):
+            indices = np.zeros((experiment.steps_per_call, config.batch_size), np.int32)
+            for row, step in enumerate(range(start, end)):
+                indices[row] = experiment.batches.indices(task, step)
+            with jax.transfer_guard("disallow"):
+                given = jax.device_put((indices, num_pool, np.int32(end - start)))
+                state, metrics = experiment.train_steps(state, experiment.train_key, pool, *given)
+            writer.write()
+            if end == last or any(end % period == 0 for period in periods):
+                writer.hold(end, metrics)
+            if end % config.log.checkpoint_every == 0 and end < last:
+                save(end)
+            progress.update(end - start)
+            if start == first:  # it has compiled, which Ctrl-C may end at once
+                pressed = stack.enter_context(interrupts.deferred())
+            elif pressed():
+                raise KeyboardInterrupt
     jax.block_until_ready(state)
     save(last)
     session.checkpoints.wait()
+    if pressed():  # in the last call
+        raise KeyboardInterrupt
     return state, record.after(time.monotonic() - begin)
 
 
