@@ -16,12 +16,12 @@ from lgaa_jax.files import PathLike, write_json
 from lgaa_jax.model.loading import load
 from lgaa_jax.model.model import Model
 from lgaa_jax.run.console import Console
-from lgaa_jax.run.finishing import EXPLORED, results_with_explored
+from lgaa_jax.run.finishing import EXPLORED, RESULTS
 from lgaa_jax.run.session import Session, open_session, require_checkpoints
 from lgaa_jax.run.tables import short_names
 from lgaa_jax.training.settings import fixed_settings, keep_compiled
 from lgaa_jax.training.strategies import STRATEGIES
-from lgaa_jax.workdir import pictures, plots
+from lgaa_jax.workdir import pictures, plots, results
 
 ROWS = 8  # of a grid
 PROBED, SHOWN = 2000, 300  # most images of a task for the numbers, and in the scatter of codes
@@ -49,7 +49,9 @@ def explore(config: ml_collections.ConfigDict, workdir: PathLike) -> dict[str, A
     found["linear_probe"] = _probe(model, tasks, images)
     found["novelty"] = _novelty(session, images)
     write_json(session.workdir / EXPLORED, found)
-    results_with_explored(session.workdir)
+    measured = results.read(session.workdir)
+    if measured is not None and measured["steps"] == found["step"]:
+        write_json(session.workdir / RESULTS, measured | {"explore": found})
     Console().say(f"explored    {folder}")
     return found
 

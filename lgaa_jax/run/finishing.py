@@ -95,9 +95,9 @@ def results_of(experiment: Experiment, record: Record) -> dict[str, Any]:
 def write_results(session: Session, record: Record, name: str = RESULTS) -> dict[str, Any]:
     """Writes results.json, with the figure of the risk, or the file `name`; returns its object."""
     results = results_of(session.experiment, record)
-    write_json(session.workdir / name, results)
     if name == RESULTS:
-        results = results_with_explored(session.workdir)
+        results |= explored(session.workdir, results["steps"])
+    write_json(session.workdir / name, results)
     if name == RESULTS and len(record.measured) > 1 and "risk" in results:
         names = session.experiment.names
         short = dict(zip(names, short_names(names), strict=True))
@@ -109,15 +109,11 @@ def write_results(session: Session, record: Record, name: str = RESULTS) -> dict
     return results
 
 
-def results_with_explored(workdir: Path) -> dict[str, Any]:
-    """results.json with what exploring found of the same step, if it did; returns its object."""
-    results = json.loads((workdir / RESULTS).read_text(encoding="utf-8"))
+def explored(workdir: Path, step: int) -> dict[str, Any]:
+    """What results.json holds of exploring this step: `explore`, or nothing where it was not."""
     path = workdir / EXPLORED
     found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if found.get("step") == results["steps"]:
-        results["explore"] = found
-        write_json(workdir / RESULTS, results)
-    return results
+    return {"explore": found} if found.get("step") == step else {}
 
 
 def flat(measured: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -129,6 +129,7 @@ def test_64x64_images_are_trained_as_published_where_that_is_asked_for(module):
 @pytest.mark.parametrize("module", [quickstart, split_mnist, split_fashion, split_cifar10])
 def test_what_is_small_already_has_the_same_preset_small(module):
     assert module.get_config("small").to_dict() == module.get_config().to_dict()
+    assert not module.get_config().model.startswith("paper")
 
 
 def test_the_published_preset_differs_from_the_defaults_where_fidelity_says():
