@@ -60,9 +60,10 @@ class Core:
         Float32 [n, Z], [n, U] and [n, N], also of one image. They are what `reconstruct` decodes.
         """
         images = [images] if is_one(images) else images
-        z, of_class, of_domain = (
-            self.run(program, images, task)
-            for program in (programs.encode, programs.class_logits, programs.domain_logits)
+        z, of_class, of_domain = np.split(
+            self.run(programs.infer, images, task),
+            np.cumsum([self.nets.code_size, self.nets.num_classes]),
+            axis=-1,
         )
         d = one_hot(of_domain.argmax(-1), self.nets.num_tasks)
         u = np.zeros_like(of_class)

@@ -32,6 +32,13 @@ def domain_logits(nets: Nets, state: TrainState, images: jax.Array) -> jax.Array
 
 
 @jax.jit(static_argnums=0)
+def infer(nets: Nets, state: TrainState, images: jax.Array) -> jax.Array:
+    """`encode`, `class_logits` and `domain_logits` side by side: [B, Z + U + N]."""
+    parts = (program(nets, state, images) for program in (encode, class_logits, domain_logits))
+    return jnp.concatenate(list(parts), axis=-1)
+
+
+@jax.jit(static_argnums=0)
 def reconstruct(
     nets: Nets, state: TrainState, images: jax.Array, class_mask: jax.Array
 ) -> jax.Array:
