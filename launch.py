@@ -29,9 +29,9 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Where the run writes; default ru
 MODE = flags.DEFINE_enum(
     "mode",
     "train",
-    ["train", "eval", "explore", "export", "compare"],
-    "train (starts or resumes), eval (a checkpoint), explore (its codes), export (the model) or "
-    "compare (strategies and seeds).",
+    ["train", "eval", "explore", "export", "compare", "verify"],
+    "train (starts or resumes), eval (a checkpoint), explore (its codes), export (the model), "
+    "compare (strategies and seeds) or verify (the files of a run).",
 )
 STEP = flags.DEFINE_integer(
     "step", None, "Step of the checkpoint that eval or export loads; default the last."
@@ -136,7 +136,7 @@ def default_workdir() -> str:
 
 
 def main(argv: list[str]) -> None:
-    """Checks the flags and trains, evaluates or compares."""
+    """Checks the flags and does what --mode says."""
     if len(argv) > 1:
         sys.exit(f"launch.py: {argv[1]!r} is not a flag; write --name=value.")
     for name, modes in ONLY_WITH.items():
@@ -156,6 +156,10 @@ def main(argv: list[str]) -> None:
             from lgaa_jax.run import exploring
 
             exploring.explore(CONFIG.value, workdir)
+        elif MODE.value == "verify":
+            from lgaa_jax.run import verifying
+
+            sys.exit(0 if verifying.verify(workdir) else 1)
         elif MODE.value == "export":
             from lgaa_jax.run import calling
 

@@ -21,6 +21,14 @@ def expand(path: PathLike) -> Path:
         raise UserError(f"there is no home folder for {path}; write the whole path.") from error
 
 
+def read_json(path: PathLike) -> Any:
+    """What a JSON file holds; None where it is missing, cannot be read or is damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
 def write_json(path: PathLike, obj: Any) -> None:
     """Writes `obj` as indented JSON, at once or not at all. Raises ValueError for nan and inf."""
     try:

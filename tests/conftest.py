@@ -25,7 +25,6 @@ import numpy as np
 import pytest
 
 from configs import default
-from lgaa_jax.files import write_json
 from lgaa_jax.networks.nets import build_nets
 from lgaa_jax.run import driver
 from lgaa_jax.run.session import open_session
@@ -34,7 +33,7 @@ from lgaa_jax.training.learner import build_learner
 from lgaa_jax.training.phases import Phases
 from lgaa_jax.training.replay import replay_spec
 from lgaa_jax.training.state import begin_task
-from lgaa_jax.workdir.metadata import run_metadata
+from lgaa_jax.workdir.metadata import run_metadata, write_metadata
 from lgaa_jax.workdir.record import Record
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -135,7 +134,7 @@ def untrained_run(config, workdir):
     """A finished run whose every checkpoint has the initial parameters: no step is compiled."""
     run = open_session(config, workdir)
     metadata = run_metadata(config, run.experiment.class_names, run.experiment.labels)
-    write_json(workdir / "config.json", metadata)
+    write_metadata(workdir, metadata)
     state = run.fresh()
     with run.checkpoints:
         for task, end in enumerate(run.experiment.ends):

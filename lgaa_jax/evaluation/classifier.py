@@ -25,8 +25,10 @@ from lgaa_jax.files import write_bytes
 from lgaa_jax.networks import ops, residual
 from lgaa_jax.networks.modules import ClassModel
 from lgaa_jax.networks.nets import Params
+from lgaa_jax.seals import closed, unclosed
 from lgaa_jax.training import losses
 
+FOLDER = "reference"  # of a workdir, where they are kept
 BATCH, PREDICT_BATCH = 64, 250
 LEARNING_RATE = 1e-3  # at the start; it falls to 0 along a cosine
 WIDTH, DROPOUT = 16, 0.5  # of the judge, a class model
@@ -83,12 +85,11 @@ def reference(split: Split, steps: int, folder: str | os.PathLike[str]) -> Class
     """The judge: learned from all true labels of a training set, once, and kept in `folder`."""
     model = ClassModel(int(split.truth.max()) + 1, WIDTH, DROPOUT)
     path = pathlib.Path(folder) / f"{_name(model, split, steps)}.msgpack"
-    if path.exists():
-        params = _read(model, split.images[:1], path.read_bytes())
-        if params is not None:
-            return Classifier(model, params)
+    params = _read(model, split.images[:1], path)
+    if params is not None:
+        return Classifier(model, params)
     trained = train(model, split.images, split.truth, steps, seed=0)
-    write_bytes(path, flax.serialization.to_bytes(trained.params))
+    write_bytes(path, closed(flax.serialization.to_bytes(trained.params)))
     return trained
 
 
@@ -101,15 +102,21 @@ def _name(model: ClassModel, split: Split, steps: int) -> str:
     return content.hexdigest()[:16]
 
 
-def _read(model: ClassModel, image: np.ndarray, content: bytes) -> Params | None:
-    """The parameters in a file; None when it is damaged, as it can be made again."""
-    like = jax.eval_shape(lambda: model.init(jax.random.key(0), to_unit(image))["params"])
+def sound(path: pathlib.Path) -> bool:
+    """Whether a file of `reference` is what was written."""
+    return unclosed(path.read_bytes()) is not None
+
+
+def _read(model: ClassModel, image: np.ndarray, path: pathlib.Path) -> Params | None:
+    """The parameters in a file; None when it is absent or damaged: it can be made again."""
     try:
-        params = flax.serialization.from_bytes(like, content)
-    except Exception:  # msgpack and flax raise a dozen kinds
+        content = unclosed(path.read_bytes())
+    except OSError:
         return None
-    shapes = jax.tree.map(lambda a, b: np.shape(a) == b.shape, params, like)
-    return params if all(jax.tree.leaves(shapes)) else None
+    if content is None:
+        return None
+    like = jax.eval_shape(lambda: model.init(jax.random.key(0), to_unit(image))["params"])
+    return flax.serialization.from_bytes(like, content)
 
 
 def _apply(model: Network, params: Params, images: jax.Array, **options: Any) -> Any:

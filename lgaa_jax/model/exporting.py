@@ -1,6 +1,6 @@
 """A folder that stands alone: a model's functions as StableHLO, its arrays, and what it is.
 
-    model.json            what `lgaa_jax.load` builds the model from
+    model.json            what `lgaa_jax.load` builds the model from, and checksums of all files
     weights.safetensors   parameters as <network>/<module>/<name>, moments as codes/<name>
     encode.stablehlo      (encoder/..., images uint8 [b, H, W, C]) -> z [b, Z]
     classify.stablehlo    (class/..., images) -> logits [b, U]; absent where there are no classes
@@ -22,19 +22,21 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import export as jax_export
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
 
 from lgaa_jax.data.images import to_uint8, to_unit
 from lgaa_jax.errors import UserError
-from lgaa_jax.files import write_bytes, write_json
+from lgaa_jax.files import read_json, write_bytes, write_json
 from lgaa_jax.model.card import EXAMPLE, card
 from lgaa_jax.model.model import Model
 from lgaa_jax.networks.nets import Nets
+from lgaa_jax.seals import SEAL, checksum, opened, sealed
 from lgaa_jax.training.settings import fixed_settings
 from lgaa_jax.training.state import TrainState
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 MODEL, WEIGHTS = "model.json", "weights.safetensors"
+CHECKSUMS = "checksums"  # key of model.json: of the other files
 Flat = dict[str, Any]  # arrays by path: {"encoder/Dense_0/kernel": ...}
 Forms = dict[str, tuple[tuple[int, ...], Any]]  # shape of one, and dtype, by name
 
@@ -43,22 +45,51 @@ Forms = dict[str, tuple[tuple[int, ...], Any]]  # shape of one, and dtype, by na
 def export(model: Model, written: dict[str, Any], folder: Path) -> None:
     """Writes the folder. written: what config.json of the run holds."""
     weights = _weights(model.state)
-    write_bytes(folder / WEIGHTS, save({key: np.asarray(a) for key, a in weights.items()}))
+    files = {WEIGHTS: save({key: np.asarray(a) for key, a in weights.items()})}
     for name, (network, function, inputs) in _functions(model.nets).items():
         own = {key: a for key, a in weights.items() if key.startswith(f"{network}/")}
-        write_bytes(folder / f"{name}.stablehlo", _serialized(function, own, inputs))
-    write_bytes(folder / "example.py", EXAMPLE.encode())
-    write_bytes(folder / "README.md", card(model).encode())
+        files[f"{name}.stablehlo"] = _serialized(function, own, inputs)
+    files |= {"example.py": EXAMPLE.encode(), "README.md": card(model).encode()}
+    for name, content in files.items():
+        write_bytes(folder / name, content)
     own = {"step": model.card["step"], "task": int(model.state.task)}
+    own |= {"results": model.card.get("results", {})}
+    own |= {CHECKSUMS: {name: checksum(content) for name, content in files.items()}}
     # Last: where it is, the folder is whole.
-    write_json(folder / MODEL, {**written, **own, "results": model.card.get("results", {})})
+    write_json(folder / MODEL, sealed({**written, **own}))
+
+
+def read_model(folder: Path) -> dict[str, Any]:
+    """What `model.json` holds. Raises ValueError where it is damaged."""
+    written = read_json(folder / MODEL)
+    if isinstance(written, dict) and not {SEAL, CHECKSUMS} & written.keys():
+        return written  # of a version without checksums
+    if (held := opened(written)) is None:
+        raise ValueError("damaged")
+    return held
+
+
+def damaged(folder: Path, written: dict[str, Any]) -> list[str]:
+    """The files of an export that are not what was written. written: what `model.json` holds."""
+    checksums = written.get(CHECKSUMS, {}).items()
+    return [name for name, known in checksums if _checksum_of(folder / name) != known]
+
+
+def _checksum_of(path: Path) -> str | None:
+    try:
+        return checksum(path.read_bytes())
+    except OSError:
+        return None
 
 
 def read_state(folder: Path, written: dict[str, Any]) -> TrainState:
     """The state of an exported model. written: what `model.json` holds. Raises UserError."""
     try:
-        tree = unflatten_dict(load_file(folder / WEIGHTS), sep="/")
-    except (OSError, SafetensorError) as error:
+        content = (folder / WEIGHTS).read_bytes()
+        if written.get(CHECKSUMS, {}).get(WEIGHTS, known := checksum(content)) != known:
+            raise ValueError("it is not what was written")
+        tree = unflatten_dict(load(content), sep="/")
+    except (OSError, ValueError, SafetensorError) as error:
         raise UserError(f"{folder / WEIGHTS} cannot be read ({error}); export again.") from error
     codes, params = tree.pop("codes", {}), tree
     return TrainState(

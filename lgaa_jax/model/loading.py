@@ -1,6 +1,5 @@
 """A model from the workdir of a run: only the arrays that it needs are read, and no data."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,8 @@ from lgaa_jax.training.settings import fixed_settings, keep_compiled
 from lgaa_jax.training.state import TrainState
 from lgaa_jax.training.strategies import STRATEGIES
 from lgaa_jax.workdir.checkpoint import Checkpoints
+from lgaa_jax.workdir.metadata import CONFIG, read_metadata
+from lgaa_jax.workdir.results import read
 from lgaa_jax.workdir.resume import ADDED
 
 CARD = ("accuracy", "average_accuracy", "forgetting", "domain_accuracy", "reconstruction")
@@ -29,7 +30,7 @@ CARD = ("accuracy", "average_accuracy", "forgetting", "domain_accuracy", "recons
 
 @fixed_settings()
 def load(workdir: PathLike, step: int | None = None) -> Model:
-    """The model of the run in `workdir`, at its last checkpoint or that of `step`.
+    """The model of the run in `workdir`, at its last sound checkpoint or that of `step`.
 
     The checkpoint may be from any device and from a run that has not ended. `workdir` may also be
     what `lgaa_jax.export` wrote. Raises UserError where there is none, or where it cannot be read.
@@ -46,7 +47,7 @@ def load(workdir: PathLike, step: int | None = None) -> Model:
         state, results = exporting.read_state(folder, written), written["results"]
     else:
         with Checkpoints(folder) as checkpoints:
-            state = _restore(checkpoints, checkpoints.last(step), nets, config)
+            state = checkpoints.at(step, lambda step: _restore(checkpoints, step, nets, config))
         results = _results(folder, int(state.step))
     at_once = STRATEGIES[config.strategy].memory == "data"
     return Model(
@@ -63,16 +64,16 @@ def load(workdir: PathLike, step: int | None = None) -> Model:
 
 def read_written(folder: Path) -> dict[str, Any]:
     """What config.json of a workdir, or model.json of an export, holds. Raises UserError."""
-    path = folder / exporting.MODEL
-    path = path if path.is_file() else folder / "config.json"
+    exported = (folder / exporting.MODEL).is_file()
+    path = folder / (exporting.MODEL if exported else CONFIG)
     if not path.is_file():
         there = f"holds no {path.name}" if folder.is_dir() else "is no folder"
         raise UserError(f"{folder} {there}, so it is not the workdir of a run; name another.")
     try:
-        written = dict(json.loads(path.read_text(encoding="utf-8")))
+        written = exporting.read_model(folder) if exported else read_metadata(folder)
         _config(written)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is not the config of a run ({type(error).__name__}).") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is not the config of a run, or damaged.") from error
     if "labels" not in written:
         raise UserError(
             f"the run in {folder} is of an earlier version, which did not write down what labels "
@@ -131,8 +132,7 @@ def _restore(
 
 def _results(folder: Path, step: int) -> dict[str, Any]:
     """What was measured at this step, where results.json is of it."""
-    path = folder / "results.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    results = read(folder) or {}
     return {key: results[key] for key in CARD if key in results and results["steps"] == step}
 
 

@@ -10,12 +10,14 @@ import ml_collections
 
 from lgaa_jax.data.notation import parse_tasks
 from lgaa_jax.errors import UserError
+from lgaa_jax.evaluation import classifier
 from lgaa_jax.files import PathLike
 from lgaa_jax.run import comparison_table
 from lgaa_jax.run.checks import FREE_KEYS, check_config
 from lgaa_jax.run.processes import run_all
 from lgaa_jax.workdir import results, resume
 from lgaa_jax.workdir.folder import usable_folder
+from lgaa_jax.workdir.metadata import CONFIG
 
 Values = Mapping[str, Any]
 
@@ -53,7 +55,7 @@ def run(
     """
     root = usable_folder(workdir)
     runs = _checked_runs(config, root, strategies, seeds)
-    reference = config.eval.reference_dir or str(root / "reference")
+    reference = config.eval.reference_dir or str(root / classifier.FOLDER)
     try:
         failed = _complete(runs, [*command, f"--config.eval.reference_dir={reference}"], devices)
     except KeyboardInterrupt:
@@ -136,8 +138,8 @@ def _lack(run: Run) -> tuple[str, str]:
     Raises UserError where the folder holds another run.
     """
     resume.check_same_config(run.folder, run.config, FREE_KEYS)
-    if not (run.folder / "config.json").exists():
-        return "train", f"{run.folder / 'config.json'} is missing"
+    if not (run.folder / CONFIG).exists():
+        return "train", f"{run.folder / CONFIG} is missing"
     try:
         found = _results(run)
     except UserError as error:

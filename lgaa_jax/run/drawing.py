@@ -34,11 +34,11 @@ def picture_paths(session: Session, task: int) -> dict[tuple[int, str], Path]:
 
 
 def draw_missing(session: Session, state: TrainState, task: int, log: ScalarLog | None) -> None:
-    """Draws those pictures of the state at the end of `task` that are not there."""
+    """Draws those pictures of the state at the end of `task` that are missing or damaged."""
     paths = picture_paths(session, task)
     for index in session.experiment.learned(task):
         own = {kind: path for (i, kind), path in paths.items() if i == index}
-        if all(path.exists() for path in own.values()):
+        if all(map(pictures.sound_png, own.values())):
             continue
         for kind, picture in task_grids(session.experiment, state, index).items():
             pictures.save_png(own[kind], picture)

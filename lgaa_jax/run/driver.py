@@ -5,7 +5,7 @@ from typing import Any
 
 import ml_collections
 
-from lgaa_jax.files import PathLike, write_json
+from lgaa_jax.files import PathLike
 from lgaa_jax.run import drawing, finishing
 from lgaa_jax.run.session import Session, open_session, require_checkpoints
 from lgaa_jax.run.tables import so_far
@@ -13,7 +13,7 @@ from lgaa_jax.run.training import train_task
 from lgaa_jax.training.settings import fixed_settings, keep_compiled
 from lgaa_jax.training.state import TrainState, begin_task
 from lgaa_jax.workdir import pictures
-from lgaa_jax.workdir.metadata import run_metadata
+from lgaa_jax.workdir.metadata import run_metadata, write_metadata
 from lgaa_jax.workdir.record import Record
 from lgaa_jax.workdir.scalars import ScalarLog
 
@@ -30,14 +30,13 @@ def run(config: ml_collections.ConfigDict, workdir: PathLike) -> TrainState:
     session = open_session(config, workdir)
     experiment = session.experiment
     metadata = run_metadata(config, experiment.class_names, experiment.labels)
-    write_json(session.workdir / "config.json", metadata)
+    write_metadata(session.workdir, metadata)
     with session.checkpoints, session.told_when_interrupted():
-        step = session.checkpoints.latest_step()
-        restored = None if step is None else session.restore(step)
+        restored = session.checkpoints.newest(session.restore)
         state, record = restored or (session.fresh(), Record())
-        total = experiment.ends[-1]
+        step, total = int(state.step), experiment.ends[-1]
         going_on = "finished" if step == total else f"going on at step {step} of {total}"
-        status = "new" if step is None else going_on
+        status = going_on if restored else "new"
         session.console.opening(experiment, session.workdir, state, status)
         record = finishing.complete(session, record, int(state.task))
         state, record = _train(session, state, record)
@@ -83,7 +82,7 @@ def evaluate(
     # The file of evaluations goes up to the last step: an earlier one must not cut it short.
     session = dataclasses.replace(open_session(config, workdir), keeps=step is None)
     with session.checkpoints:
-        state, record = session.restore(session.checkpoints.last(step))
+        state, record = session.checkpoints.at(step, session.restore)
         task, at_end = int(state.task), int(state.step) in session.experiment.ends
         status = f"step {int(state.step)} of {session.experiment.ends[-1]}"
         session.console.opening(session.experiment, session.workdir, state, status)

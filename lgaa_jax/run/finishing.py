@@ -1,13 +1,12 @@
 """What follows the training of a task: its evaluation, and results.json."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from lgaa_jax.files import write_json
+from lgaa_jax.files import read_json, write_json
 from lgaa_jax.run import drawing, measurement
 from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.run.session import Session
@@ -57,9 +56,8 @@ def complete(session: Session, record: Record, before: int) -> Record:
     settings = measured_with(session.experiment.config)
     for task in range(before):
         measured = len(record.measured) > task and record.measured_with[task] == settings
-        if not measured or any(
-            not path.exists() for path in drawing.picture_paths(session, task).values()
-        ):
+        drawn = all(map(pictures.sound_png, drawing.picture_paths(session, task).values()))
+        if not measured or not drawn:
             step = session.experiment.ends[task]
             session.console.say(f"evaluating again what step {step} left")
             state, _ = session.restore(step)
@@ -111,9 +109,8 @@ def write_results(session: Session, record: Record, name: str = RESULTS) -> dict
 
 def explored(workdir: Path, step: int) -> dict[str, Any]:
     """What results.json holds of exploring this step: `explore`, or nothing where it was not."""
-    path = workdir / EXPLORED
-    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return {"explore": found} if found.get("step") == step else {}
+    found = read_json(workdir / EXPLORED)
+    return {"explore": found} if isinstance(found, dict) and found.get("step") == step else {}
 
 
 def flat(measured: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

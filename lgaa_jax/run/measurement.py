@@ -134,7 +134,9 @@ def _judged(
     asked for no true class, and what compares the two is left out.
     """
     settings, test = experiment.config.eval, task.test
-    folder = expand(settings.reference_dir) if settings.reference_dir else workdir / "reference"
+    folder = (
+        expand(settings.reference_dir) if settings.reference_dir else workdir / classifier.FOLDER
+    )
     judge = classifier.reference(task.train, settings.classifier_steps, folder)
     predicted, features = judge(images)
     features, real_features = features[: len(real)], judge(real)[1][: len(images)]

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,15 +9,16 @@ import jax
 import ml_collections
 
 from lgaa_jax.errors import UserError
-from lgaa_jax.files import PathLike, write_json
+from lgaa_jax.files import PathLike, read_json, write_json
 from lgaa_jax.run.checks import FREE_KEYS
 from lgaa_jax.run.console import Console
 from lgaa_jax.run.experiment import Experiment, build
+from lgaa_jax.seals import opened, sealed
 from lgaa_jax.training.state import TrainState
 from lgaa_jax.workdir import resume
 from lgaa_jax.workdir.checkpoint import Checkpoints
 from lgaa_jax.workdir.folder import usable_folder
-from lgaa_jax.workdir.record import Record
+from lgaa_jax.workdir.record import KEYS, Record
 
 EVALUATIONS = "evaluations.json"
 
@@ -45,7 +45,7 @@ class Session:
         """
         state, meta = self.checkpoints.restore(step, jax.eval_shape(self.experiment.init))
         record = Record.from_json(meta)
-        stored = self._stored()
+        stored = stored_record(self.workdir)
         if stored is not None and len(stored.measured) > len(record.measured):
             record = dataclasses.replace(stored, seconds=record.seconds)
         ended = sum(end <= step for end in self.experiment.ends)
@@ -54,7 +54,7 @@ class Session:
     def keep(self, record: Record) -> None:
         """Writes the file of evaluations."""
         if self.keeps:
-            write_json(self.workdir / EVALUATIONS, record.to_json())
+            write_json(self.workdir / EVALUATIONS, sealed(record.to_json()))
 
     @contextlib.contextmanager
     def told_when_interrupted(self) -> Iterator[None]:
@@ -63,17 +63,15 @@ class Session:
             yield
         except KeyboardInterrupt:
             self.checkpoints.wait()
-            step = self.checkpoints.latest_step()
-            then = "starts anew" if step is None else f"goes on from step {step}"
+            steps = self.checkpoints.sound_steps()
+            then = f"goes on from step {steps[-1]}" if steps else "starts anew"
             raise KeyboardInterrupt(f"interrupted; the same command {then}.") from None
 
-    def _stored(self) -> Record | None:
-        """The record in the file of evaluations; None where it is absent or damaged."""
-        try:
-            text = (self.workdir / EVALUATIONS).read_text(encoding="utf-8")
-            return Record.from_json(json.loads(text))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None  # it is made again from the checkpoints
+
+def stored_record(workdir: Path) -> Record | None:
+    """The record in the file of evaluations; None where it is absent or damaged."""
+    found = opened(read_json(workdir / EVALUATIONS), KEYS)
+    return None if found is None or found.keys() < KEYS else Record.from_json(found)
 
 
 def open_session(config: ml_collections.ConfigDict, workdir: PathLike) -> Session:

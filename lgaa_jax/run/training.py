@@ -93,7 +93,9 @@ class MetricsWriter:
         (step, metrics), self._held = self._held, None
         experiment = self._session.experiment
         name = experiment.names[self._task]
-        scalars = finite(jax.device_get(metrics), step, name, self._session.checkpoints.steps())
+        scalars = finite(
+            jax.device_get(metrics), step, name, self._session.checkpoints.sound_steps()
+        )
         if step % experiment.config.log.every and step != experiment.ends[self._task]:
             return
         rates = {

@@ -1,4 +1,4 @@
-"""The forms of the arrays of a tree, and where they are put when they are restored."""
+"""The arrays of a tree by their paths: their forms, and where they are put when restored."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,12 +9,15 @@ import numpy as np
 from lgaa_jax.errors import UserError
 
 
+def by_path(tree: Any) -> dict[str, Any]:
+    """Each array of a tree under its path: {"params/w": ...}."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
 def forms(tree: Any) -> dict[str, str]:
     """The dtype and shape of each array of a tree under its path: {"params/w": "float32[3, 4]"}."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): _form(leaf) for path, leaf in leaves
-    }
+    return {path: _form(leaf) for path, leaf in by_path(tree).items()}
 
 
 def _form(leaf: Any) -> str:

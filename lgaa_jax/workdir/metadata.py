@@ -14,6 +14,12 @@ from typing import Any
 import jax
 import ml_collections
 
+from lgaa_jax.files import PathLike, read_json, write_json
+from lgaa_jax.seals import opened, sealed
+
+CONFIG = "config.json"
+# Keys that it has, of versions without a seal all that it has.
+_KEYS = frozenset({"config", "classes", "labels", "versions", "device", "command", "commit"})
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "lgaa-jax")
 
 
@@ -45,6 +51,19 @@ def run_metadata(
     }
     commit = source_commit()
     return found | ({"commit": commit} if commit else {})
+
+
+def write_metadata(workdir: PathLike, metadata: Mapping[str, Any]) -> None:
+    """Writes config.json."""
+    write_json(Path(workdir, CONFIG), sealed(metadata))
+
+
+def read_metadata(workdir: PathLike) -> dict[str, Any]:
+    """What `write_metadata` wrote. Raises ValueError where that is missing or damaged."""
+    held = opened(read_json(Path(workdir, CONFIG)), _KEYS)
+    if held is None or not isinstance(held.get("config"), dict):
+        raise ValueError("damaged")
+    return held
 
 
 def versions() -> dict[str, str]:

@@ -150,6 +150,16 @@ def read_png(path: PathLike) -> np.ndarray:
     return array[..., None] if array.ndim == 2 else array
 
 
+def sound_png(path: PathLike) -> bool:
+    """Whether a picture is there and whole, by the checksums that a PNG file has."""
+    try:
+        with PIL.Image.open(path) as picture:
+            picture.verify()
+    except Exception:  # decoders raise what they stumble over
+        return False
+    return True
+
+
 def stems(names: Sequence[str]) -> list[str]:
     """What the names of the tasks' files begin with, in order; no two alike, in lower case either.
 

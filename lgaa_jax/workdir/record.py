@@ -8,6 +8,8 @@ from typing import Any
 # Metrics of reconstructions; the last three in colour only.
 RECONSTRUCTION = ("mse", "psnr", "ssim", "psnr_luma", "psnr_chroma", "chroma")
 
+KEYS = frozenset({"rows", "measured_with", "step", "seconds"})  # of a record as JSON
+
 Measured = dict[str, dict[str, float]]  # {task name: {metric: value}}
 Settings = Mapping[str, Any]  # the `eval` section of a config, as results.measured_with gives it
 

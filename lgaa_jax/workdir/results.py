@@ -29,7 +29,7 @@ from typing import Any
 import ml_collections
 
 from lgaa_jax.evaluation import lifelong
-from lgaa_jax.files import PathLike
+from lgaa_jax.files import PathLike, read_json
 from lgaa_jax.workdir.record import RECONSTRUCTION, Measured, Record
 
 Matrix = list[list[float | None]]
@@ -51,10 +51,7 @@ def measured_with(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 def read(workdir: PathLike) -> dict[str, Any] | None:
     """The object in results.json of a run; None where it is missing, damaged or no run's."""
-    try:
-        results = json.loads((Path(workdir) / "results.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    results = read_json(Path(workdir, "results.json"))
     if not isinstance(results, dict) or not isinstance(results.get("tasks"), list):
         return None
     return results if {"strategy", "seed", "seconds"} <= results.keys() else None

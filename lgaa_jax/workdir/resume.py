@@ -12,7 +12,7 @@ from lgaa_jax.data.notation import split_tasks
 from lgaa_jax.errors import UserError
 from lgaa_jax.files import PathLike
 from lgaa_jax.training.strategies import STRATEGIES
-from lgaa_jax.workdir.metadata import plain_config
+from lgaa_jax.workdir.metadata import CONFIG, plain_config, read_metadata
 
 Flat = dict[str, Any]  # a config with dotted keys: {"a.b": 1}
 
@@ -37,11 +37,10 @@ def check_same_config(
     free: beginnings of dotted keys that may differ, as "log." or "data.data_dir". Returns how many
     tasks the run was last given; 0 where there is no config.json, and so nothing to compare.
     """
-    path = Path(workdir) / "config.json"
-    if not path.exists():
+    if not Path(workdir, CONFIG).exists():
         return 0
     new = _flat(plain_config(config))
-    old = {key: ADDED[key] for key in ADDED if key in new} | _flat(_read_config(path))
+    old = {key: ADDED[key] for key in ADDED if key in new} | _flat(_read_config(workdir))
     free = (*free, *_grown(workdir, old, new))
     differ = [
         f"{key} (there {_shown(old, key)}, now {_shown(new, key)})"
@@ -91,13 +90,15 @@ def check_classes(workdir: PathLike, loaded: Sequence[Task], before: int) -> Non
             )
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def _read_config(workdir: PathLike) -> dict[str, Any]:
     try:
-        config = dict(json.loads(path.read_text(encoding="utf-8"))["config"])
+        config: dict[str, Any] = read_metadata(workdir)["config"]
         split_tasks(config["tasks"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        what = f"{path} is not the config of a run ({type(error).__name__})"
-        raise UserError(f"{what}: choose another --workdir or delete that one") from error
+    except (ValueError, KeyError, TypeError) as error:
+        path = Path(workdir, CONFIG)
+        raise UserError(
+            f"{path} is not the config of a run, or damaged: choose another --workdir or delete it"
+        ) from error
     return config
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from lgaa_jax.files import PathLike, write_bytes
 
+METRICS = "metrics.jsonl"
 EVALUATION = "eval/"  # how the names of test metrics begin
 
 
@@ -31,8 +32,9 @@ class ScalarLog(contextlib.AbstractContextManager["ScalarLog"]):
         # Here, because it takes a second and evaluation has no use for it.
         import tensorboardX
 
-        path = Path(workdir, "metrics.jsonl")
-        kept = [*_training_lines(path, resume_step)] if path.exists() else []
+        path = Path(workdir, METRICS)
+        kept = [line for line in logged(path) if line["step"] <= resume_step]
+        kept = [line for line in kept if not _evaluates(line)]
         kept += [_line(step, task, values) for step, task, values in evaluations]
         kept.sort(key=lambda line: (line["step"], _evaluates(line)))
         write_bytes(path, "".join(map(_text, kept)).encode())
@@ -79,10 +81,10 @@ def _evaluates(line: Mapping[str, Any]) -> bool:
     return any(name.startswith(EVALUATION) for name in line)
 
 
-def _training_lines(path: Path, step: int) -> Iterator[dict[str, Any]]:
-    """What was logged of training up to `step`; a kill may have cut the last line short."""
-    for text in path.read_bytes().splitlines(keepends=True):
+def logged(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of a file of metrics; a kill may have cut the last one short."""
+    for text in path.read_bytes().splitlines(keepends=True) if path.exists() else ():
         with contextlib.suppress(ValueError, KeyError, TypeError):
             line = json.loads(text)
-            if text.endswith(b"\n") and line["step"] <= step and not _evaluates(line):
+            if text.endswith(b"\n") and isinstance(line["step"], int):
                 yield line

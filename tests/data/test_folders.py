@@ -152,11 +152,23 @@ def test_images_are_decoded_once_until_a_file_or_the_form_changes(tmp_path, monk
     assert (images == 99).any()
 
 
-def test_a_cache_that_was_cut_short_is_made_anew(tmp_path):
+def _cut(kept):
+    kept.write_bytes(kept.read_bytes()[:1000])
+
+
+def _flip(kept):
+    content = bytearray(kept.read_bytes())
+    content[-5] ^= 1  # within an image: no form tells it
+    kept.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [_cut, _flip])
+@pytest.mark.parametrize("part", ["*.npy", "*.json"])
+def test_a_cache_that_is_damaged_is_made_anew(tmp_path, damage, part):
     root = fill(tmp_path / "x", ["a"])
     (before,) = load(root, tmp_path)
-    (kept,) = (tmp_path / "cache").glob("*.npy")
-    kept.write_bytes(kept.read_bytes()[:1000])
+    (kept,) = (tmp_path / "cache").glob(part)
+    damage(kept)
     loading._load_folder.cache_clear()
     (after,) = load(root, tmp_path)
     np.testing.assert_array_equal(before.train.images, after.train.images)

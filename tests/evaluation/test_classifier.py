@@ -84,7 +84,9 @@ def test_another_recipe_is_another_file(train_set, monkeypatch, part):
 
 def test_a_damaged_file_is_made_again(trained, train_set, tmp_path):
     whole = next(trained[1].iterdir())
-    for content in (b"", b"\x00" * 100, whole.read_bytes()[:-100]):
+    flipped = bytearray(whole.read_bytes())
+    flipped[len(flipped) // 2] ^= 1
+    for content in (b"", b"\x00" * 100, whole.read_bytes()[:-100], flipped):
         (tmp_path / whole.name).write_bytes(content)
         again = classifier.reference(train_set, 30, tmp_path)
         assert_equal(again.params, trained[0].params)

@@ -196,13 +196,23 @@ def test_of_a_picture_a_few_samples_are_taken(count, columns):
 
 
 @pytest.mark.parametrize(
-    "stop",
-    [pytest.param(n, marks=pytest.mark.slow) for n in (1, 4, 10)] + [5, 7],
+    ("stop", "damaged"),
+    [pytest.param(n, None, marks=pytest.mark.slow) for n in (1, 4, 7, 10)] + [(5, None), (7, 5)],
 )
-def test_a_stopped_and_resumed_run_ends_in_the_same_bits(whole, tmp_path, monkeypatch, stop):
-    """Before the first checkpoint, on one, at the very end; at a task's end, inside task 1."""
+def test_a_stopped_and_resumed_run_ends_in_the_same_bits(
+    whole, tmp_path, monkeypatch, caplog, stop, damaged
+):
+    """Before the first checkpoint, on one, at the very end; at a task's end, inside task 1.
+
+    Where the last checkpoint is damaged, the run goes on from the one before.
+    """
     run_until(monkeypatch, stop, small_config(), tmp_path / "run")
+    if damaged:
+        (tmp_path / f"run/checkpoints/{damaged}/state/_METADATA").write_text("{")
     s = driver.run(small_config(), tmp_path / "run")
+    said = [r.getMessage() for r in caplog.records if "is damaged" in r.getMessage()]
+    assert len(said) == bool(damaged)
+    assert (tmp_path / f"run/damaged/{damaged}").is_dir() == bool(damaged)
     assert_equal(whole[1], s)
     assert without_seconds(tmp_path / "run/results.json") == without_seconds(
         whole[0] / "results.json"

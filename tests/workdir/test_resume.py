@@ -74,7 +74,7 @@ def test_a_broken_config_is_named(tmp_path, content):
 
 def test_a_config_that_is_a_folder_is_named(tmp_path):
     (tmp_path / "config.json").mkdir()
-    with pytest.raises(UserError, match=r"config\.json is not the config of a run \(IsADirectory"):
+    with pytest.raises(UserError, match=r"config\.json is not the config of a run, or damaged"):
         check(tmp_path)
 
 
