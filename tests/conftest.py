@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import struct
 import subprocess
 import sys
 
@@ -142,3 +143,24 @@ def untrained_run(config, workdir):
             state = state.replace(step=jnp.int32(end))
             run.checkpoints.save(end, state, Record().to_json())
     driver.run(config, workdir)
+
+
+def shown(workdir):
+    """What TensorBoard shows of its files: {name: steps}. It drops what a later start has again."""
+    from tensorboardX.proto.event_pb2 import Event  # it takes a second
+
+    events = []
+    for path in sorted((workdir / "tensorboard").iterdir()):
+        content, place = path.read_bytes(), 0
+        while place < len(content):  # length, its checksum, the event, its checksum
+            (length,) = struct.unpack_from("<Q", content, place)
+            event = Event.FromString(content[place + 12 : place + 12 + length])
+            place += length + 16
+            if event.HasField("session_log"):
+                events = [e for e in events if e.step < event.step]
+            events += [event] if event.summary.value else []
+    found = {}
+    for event in events:
+        for value in event.summary.value:
+            found.setdefault(value.tag, []).append(event.step)
+    return found

@@ -31,7 +31,7 @@ ABOVE = {"prepare", "__init__"}  # beside the rooms, above them all; nothing imp
 OWNERS = {  # the only modules that may import each of these
     "tensorflow_datasets": ("data/tfds_sets.py",),
     "orbax": ("workdir/storage.py",),
-    "tensorboardX": ("workdir/scalars.py",),
+    "tensorboardX": ("workdir/board.py",),
     "rich": ("run/console.py", "run/progress.py"),
     "tensorflow": (),
     "torch": ("evaluation/inception.py",),

@@ -34,16 +34,20 @@ def picture_paths(session: Session, task: int) -> dict[tuple[int, str], Path]:
 
 
 def draw_missing(session: Session, state: TrainState, task: int, log: ScalarLog | None) -> None:
-    """Draws those pictures of the state at the end of `task` that are missing or damaged."""
+    """Draws those pictures of the state at the end of `task` that are missing or damaged.
+
+    The log shows all of them: one that goes on from this step has dropped them.
+    """
     paths = picture_paths(session, task)
     for index in session.experiment.learned(task):
         own = {kind: path for (i, kind), path in paths.items() if i == index}
-        if all(map(pictures.sound_png, own.values())):
-            continue
-        for kind, picture in task_grids(session.experiment, state, index).items():
-            pictures.save_png(own[kind], picture)
-            if log is not None:
-                log.image(int(state.step), f"{session.experiment.names[index]}/{kind}", picture)
+        if not all(map(pictures.sound_png, own.values())):
+            for kind, picture in task_grids(session.experiment, state, index).items():
+                pictures.save_png(own[kind], picture)
+        if log is not None:
+            for kind, path in own.items():
+                name = f"{session.experiment.names[index]}/{kind}"
+                log.image(int(state.step), name, pictures.read_png(path))
 
 
 def draw_sequence(session: Session) -> None:

@@ -43,6 +43,7 @@ def train_task(
 
     def save(step: int) -> None:
         writer.write()
+        log.flush()
         seconds = record.after(time.monotonic() - begin)
         session.checkpoints.save(step, state, seconds.to_json())
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lgaa_jax.files import PathLike, write_bytes
+from lgaa_jax.workdir.board import Board
 
 METRICS = "metrics.jsonl"
 EVALUATION = "eval/"  # how the names of test metrics begin
@@ -26,12 +27,12 @@ class ScalarLog(contextlib.AbstractContextManager["ScalarLog"]):
     ):
         """Drops what an earlier process logged after `resume_step`, the step to go on from.
 
+        TensorBoard drops that step, too, and is told it again, but for its pictures: a kill may
+        have come before what was logged last was on disk, or between that and the checkpoint.
+
         evaluations: step, task and test metrics of each task that has been evaluated; they take the
         place of what the file holds of them, which a kill may have cut short.
         """
-        # Here, because it takes a second and evaluation has no use for it.
-        import tensorboardX
-
         path = Path(workdir, METRICS)
         kept = [line for line in logged(path) if line["step"] <= resume_step]
         kept = [line for line in kept if not _evaluates(line)]
@@ -39,8 +40,10 @@ class ScalarLog(contextlib.AbstractContextManager["ScalarLog"]):
         kept.sort(key=lambda line: (line["step"], _evaluates(line)))
         write_bytes(path, "".join(map(_text, kept)).encode())
         self._file = path.open("a", encoding="utf-8")
-        board = str(Path(workdir, "tensorboard"))
-        self._board = tensorboardX.SummaryWriter(board, purge_step=resume_step + 1)
+        self._board = Board(Path(workdir, "tensorboard"), resume_step)
+        for line in kept:
+            if line["step"] == resume_step:
+                self._show(line)
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
@@ -50,12 +53,19 @@ class ScalarLog(contextlib.AbstractContextManager["ScalarLog"]):
         line = _line(step, task, values)
         self._file.write(_text(line))
         self._file.flush()
-        for name, value in values.items():
-            self._board.add_scalar(name, float(value), step)
+        self._show(line)
 
     def image(self, step: int, tag: str, array: np.ndarray) -> None:
         """Shows a picture in TensorBoard. array: uint8 [H, W, 1 or 3]."""
-        self._board.add_image(tag, array, step, dataformats="HWC")
+        self._board.image(step, tag, array)
+
+    def flush(self) -> None:
+        """Has TensorBoard's file hold all that was logged; metrics.jsonl does at once."""
+        self._board.flush()
+
+    def _show(self, line: Mapping[str, Any]) -> None:
+        values = {name: v for name, v in line.items() if name not in ("step", "task")}
+        self._board.scalars(line["step"], values)
 
     def close(self) -> None:
         """Writes what is still held back."""

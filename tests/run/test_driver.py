@@ -6,7 +6,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from conftest import assert_equal, read_json, small_config
+from conftest import assert_equal, read_json, shown, small_config
 
 from lgaa_jax import files
 from lgaa_jax.data import embedded, sources
@@ -220,6 +220,8 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_bits(
     assert sequence(tmp_path / "run") == sequence(whole[0])
     # Not one line lost or twice, and none different.
     assert list(lines(tmp_path / "run")) == list(lines(whole[0]))
+    steps = shown(tmp_path / "run")
+    assert {**steps, **dict.fromkeys(RATES)} == {**shown(whole[0]), **dict.fromkeys(RATES)}
 
 
 def test_a_finished_run_is_not_trained_again(whole):

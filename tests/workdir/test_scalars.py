@@ -5,6 +5,7 @@ import json
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import shown
 
 from lgaa_jax.workdir.scalars import ScalarLog
 
@@ -73,3 +74,21 @@ def test_tensorboard_holds_scalars_and_pictures(tmp_path, channels):
     assert b"train/loss" in content
     assert b"pictures/drawn" in content
     assert b"PNG" in content
+
+
+def test_tensorboard_has_each_step_once_wherever_a_kill_came(tmp_path):
+    """Between an evaluation and its line; after lines of steps that are done again."""
+    with ScalarLog(tmp_path) as log:
+        for step in (5, 10, 15):
+            log.scalars(step, 0, {"x": step})
+        log.flush()
+        assert shown(tmp_path) == {"x": [5, 10, 15]}
+    evaluation = {"eval/a/accuracy": 0.5}
+    with ScalarLog(tmp_path, 10, [(10, 0, evaluation)]) as log:
+        log.image(10, "a/real", np.zeros((4, 6, 1), np.uint8))
+        log.scalars(15, 1, {"x": 15})
+    assert shown(tmp_path) == {"x": [5, 10, 15], "eval/a/accuracy": [10], "a/real": [10]}
+    with ScalarLog(tmp_path, 15, [(10, 0, evaluation)]):
+        pass
+    assert shown(tmp_path) == {"x": [5, 10, 15], "eval/a/accuracy": [10], "a/real": [10]}
+    assert [line["step"] for line in lines(tmp_path)] == [5, 10, 10, 15]
