@@ -20,8 +20,8 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from lgaa_jax.errors import UserError
+from lgaa_jax.run import interrupts
 
-INTERRUPTED = 130  # exit status after Ctrl-C, as of a shell's own commands
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "FILE or FILE:PRESET, such as configs/mnist_fashion.py:small.", lock_config=True
 )
@@ -144,6 +144,7 @@ def main(argv: list[str]) -> None:
             sys.exit(f"launch.py: --{name} goes with --mode={' or '.join(modes)}.")
     workdir = WORKDIR.value or default_workdir()
     try:
+        interrupts.heed()
         if MODE.value == "compare":
             compare(workdir)
             return
@@ -176,12 +177,7 @@ def main(argv: list[str]) -> None:
             "goes on from the last checkpoint."
         )
     except KeyboardInterrupt as error:
-        print(f"launch.py: {str(error) or 'interrupted.'}", file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # Not by sys.exit: XLA may be compiling in threads of its own, which Python would wait for
-        # or tear down under them. What was to be saved has been.
-        os._exit(INTERRUPTED)
+        interrupts.leave(error)
 
 
 def compare(workdir: str) -> None:

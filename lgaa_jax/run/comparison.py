@@ -14,6 +14,7 @@ from lgaa_jax.evaluation import classifier
 from lgaa_jax.files import PathLike
 from lgaa_jax.run import comparison_table
 from lgaa_jax.run.checks import FREE_KEYS, check_config
+from lgaa_jax.run.interrupts import Terminated
 from lgaa_jax.run.processes import run_all
 from lgaa_jax.workdir import results, resume
 from lgaa_jax.workdir.folder import usable_folder
@@ -58,10 +59,11 @@ def run(
     reference = config.eval.reference_dir or str(root / classifier.FOLDER)
     try:
         failed = _complete(runs, [*command, f"--config.eval.reference_dir={reference}"], devices)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         left = [run for run in runs if _lack(run)[0]]
-        raise KeyboardInterrupt(
-            f"interrupted: {len(runs) - len(left)} of {len(runs)} runs in {root} are finished, and "
+        what = "terminated" if isinstance(error, Terminated) else "interrupted"
+        raise type(error)(
+            f"{what}: {len(runs) - len(left)} of {len(runs)} runs in {root} are finished, and "
             "the same command goes on from here."
         ) from None
     if failed:

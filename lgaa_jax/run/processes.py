@@ -1,18 +1,15 @@
 """Commands that run beside this process, as many at a time as there are devices for them."""
 
 import os
-import signal
 import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
+
+from lgaa_jax.run.interrupts import STARTED_BY
 
 Key = TypeVar("Key")
 _PAUSE = 0.1  # seconds between two looks at what runs
-_TOLD = 5.0  # seconds in which a process ends that the terminal has told so
 _GRACE = 20.0  # seconds in which one that is told here may put its files in order
 
 
@@ -30,30 +27,26 @@ def run_all(
     waiting, free = list(commands), [*devices] if devices else [""]
     running: dict[Key, tuple[subprocess.Popen[bytes], str]] = {}
     statuses: dict[Key, int] = {}
-    with _ended_by_sigterm():
-        try:
-            while waiting or running:
-                while waiting and free:
-                    key, device = waiting.pop(0), free.pop(0)
-                    announce(key)
-                    running[key] = _start(commands[key], device), device
-                time.sleep(_PAUSE)
-                for key in [key for key, (process, _) in running.items() if not _runs(process)]:
-                    process, device = running.pop(key)
-                    statuses[key] = process.returncode
-                    free.append(device)
-        except KeyboardInterrupt:
-            # The terminal has told them, too; to be told twice would disturb their ending.
-            _wait([process for process, _ in running.values()], _TOLD)
-            raise
-        finally:
-            _end([process for process, _ in running.values()])
+    try:
+        while waiting or running:
+            while waiting and free:
+                key, device = waiting.pop(0), free.pop(0)
+                announce(key)
+                running[key] = _start(commands[key], device), device
+            time.sleep(_PAUSE)
+            for key in [key for key, (process, _) in running.items() if not _runs(process)]:
+                process, device = running.pop(key)
+                statuses[key] = process.returncode
+                free.append(device)
+    finally:
+        _end([process for process, _ in running.values()])
     return statuses
 
 
 def _start(command: Sequence[str], device: str) -> subprocess.Popen[bytes]:
     chosen = {"CUDA_VISIBLE_DEVICES": device, "TPU_VISIBLE_CHIPS": device} if device else {}
-    return subprocess.Popen(command, env=os.environ | chosen)
+    bound = {STARTED_BY: str(os.getpid())}  # where this process is killed, they end, too
+    return subprocess.Popen(command, env=os.environ | chosen | bound)
 
 
 def _runs(process: subprocess.Popen[bytes]) -> bool:
@@ -61,9 +54,12 @@ def _runs(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Interrupts what still runs, and kills what does not end."""
+    """Has what still runs end, and kills what does not.
+
+    By SIGTERM, which changes nothing for one that the terminal has told so by SIGINT.
+    """
     for process in filter(_runs, processes):
-        process.send_signal(signal.SIGINT)
+        process.terminate()
     try:
         _wait(processes, _GRACE)
     finally:
@@ -77,16 +73,3 @@ def _wait(processes: Sequence[subprocess.Popen[bytes]], seconds: float) -> None:
     last = time.monotonic() + seconds
     while any(map(_runs, processes)) and time.monotonic() < last:
         time.sleep(_PAUSE)
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Lets SIGTERM raise SystemExit, which would else end this process and leave the others."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set what a signal does
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -13,6 +13,7 @@ from lgaa_jax.files import PathLike, read_json, write_json
 from lgaa_jax.run.checks import FREE_KEYS
 from lgaa_jax.run.console import Console
 from lgaa_jax.run.experiment import Experiment, build
+from lgaa_jax.run.interrupts import Terminated
 from lgaa_jax.seals import opened, sealed
 from lgaa_jax.training.state import TrainState
 from lgaa_jax.workdir import resume
@@ -61,11 +62,12 @@ class Session:
         """Gives a KeyboardInterrupt a sentence on where the same command goes on."""
         try:
             yield
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             self.checkpoints.wait()
             steps = self.checkpoints.sound_steps()
             then = f"goes on from step {steps[-1]}" if steps else "starts anew"
-            raise KeyboardInterrupt(f"interrupted; the same command {then}.") from None
+            what = "terminated" if isinstance(error, Terminated) else "interrupted"
+            raise type(error)(f"{what}; the same command {then}.") from None
 
 
 def stored_record(workdir: Path) -> Record | None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -30,7 +30,8 @@ def train_task(
 ) -> tuple[TrainState, Record]:
     """Trains to the end of `task` and saves the state there, all of it on disk on return.
 
-    Returns the state, and the record with its seconds counted.
+    A signal is heeded at the end of a call, and the state there saved. Returns the state at the
+    task's end, and the record with its seconds counted.
     """
     experiment, config = session.experiment, session.experiment.config
     first, last = int(state.step), experiment.ends[task]
@@ -48,7 +49,7 @@ def train_task(
         session.checkpoints.save(step, state, seconds.to_json())
 
     periods = config.log.every, config.log.checkpoint_every
-    pressed: Callable[[], bool] = bool
+    stop = interrupts.never
     with contextlib.ExitStack() as stack:
         for start, end in calls(first, last, experiment.steps_per_call, periods):
             indices = np.zeros((experiment.steps_per_call, config.batch_size), np.int32)
@@ -63,15 +64,16 @@ def train_task(
             if end % config.log.checkpoint_every == 0 and end < last:
                 save(end)
             progress.update(end - start)
-            if start == first:  # it has compiled, which Ctrl-C may end at once
-                pressed = stack.enter_context(interrupts.deferred())
-            elif pressed():
-                raise KeyboardInterrupt
+            if start == first:  # it has compiled, which a signal may end at once
+                stop = stack.enter_context(interrupts.deferred())
+            elif came := stop():
+                save(end)
+                raise came
     jax.block_until_ready(state)
     save(last)
     session.checkpoints.wait()
-    if pressed():  # in the last call
-        raise KeyboardInterrupt
+    if came := stop():  # in the last call
+        raise came
     return state, record.after(time.monotonic() - begin)
 
 

@@ -66,33 +66,47 @@ def test_a_workdir_that_cannot_serve_ends_in_one_sentence(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_an_interrupted_run_ends_in_one_sentence(tmp_path):
-    """While it trains: the first line of its metrics is there."""
+@pytest.mark.parametrize(
+    ("number", "status", "word"),
+    [
+        (signal.SIGTERM, 75, "terminated"),
+        pytest.param(signal.SIGINT, 130, "interrupted", marks=pytest.mark.slow),
+    ],
+)
+def test_a_signal_saves_the_run_and_ends_it_in_one_sentence(tmp_path, number, status, word):
+    """While it trains: its first checkpoint is there. The next is of the step that it had come to.
+
+    So many steps lie between two checkpoints that it is not one of these.
+    """
     # A shell's background jobs ignore SIGINT, and what they start inherits that.
     heeding = (
         "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
         "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     )
     command = [sys.executable, "-c", heeding, "launch.py", QUICKSTART, f"--workdir={tmp_path}"]
+    changes = ("steps_per_task=100000", "tasks=digits", "log.every=1000", "log.checkpoint_every=50")
     with subprocess.Popen(
-        [*command, "--config.steps_per_task=100000", "--config.tasks=digits"],
+        [*command, *(f"--config.{change}" for change in changes)],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
         env={**os.environ, "JAX_PLATFORMS": "cpu"},
     ) as process:
-        # Any of them: the first ones are dropped within a second.
+        # Any of them: the first ones are dropped soon.
         while process.poll() is None and not [*tmp_path.glob("checkpoints/*[0-9]")]:
             time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        begin = time.monotonic()
+        process.send_signal(number)
         try:
             stderr = process.communicate(timeout=60)[1]
         finally:
             process.kill()
-    assert process.returncode == 130
-    last = r"launch\.py: interrupted; the same command goes on from step \d+\."
-    assert re.fullmatch(last, stderr.splitlines()[-1])
+    assert (process.returncode, time.monotonic() - begin < 10) == (status, True)
+    last = rf"launch\.py: {word}; the same command goes on from step (\d+)\."
+    said = re.fullmatch(last, stderr.splitlines()[-1])
+    assert said
+    assert (tmp_path / "checkpoints" / said[1]).is_dir()
     assert "Traceback" not in stderr
 
 

@@ -8,12 +8,12 @@ import time
 
 import pytest
 
-from lgaa_jax.run import processes
+from lgaa_jax.run import interrupts, processes
 
-# Notes its start and its device, then waits for the file `go`; SIGINT ends it unless it is deaf.
+# Notes its start and its device, then waits for the file `go`; SIGTERM ends it unless it is deaf.
 WAITING = """
 import os, pathlib, signal, sys, time
-signal.signal(signal.SIGINT, signal.SIG_IGN if sys.argv[1:] == ["deaf"] else signal.SIG_DFL)
+signal.signal(signal.SIGTERM, signal.SIG_IGN if sys.argv[1:] == ["deaf"] else signal.SIG_DFL)
 pathlib.Path(f"started-{os.getpid()}").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "none"))
 while not pathlib.Path("go").exists():
     time.sleep(0.01)
@@ -22,10 +22,14 @@ while not pathlib.Path("go").exists():
 # A process that runs two of those, as many at once as there are devices, with short waits.
 ABOVE = """
 import sys
-from lgaa_jax.run import processes
-processes._TOLD = processes._GRACE = 0.5
+from lgaa_jax.run import interrupts, processes
+processes._GRACE = 0.5
 commands = {name: [sys.executable, "waiting.py", name] for name in sys.argv[1:]}
-processes.run_all(commands, ("0", "1"), print)
+interrupts.heed()
+try:
+    processes.run_all(commands, ("0", "1"), print)
+except KeyboardInterrupt as error:
+    interrupts.leave(error)
 """
 
 
@@ -84,9 +88,9 @@ def test_without_devices_the_environment_stays(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("number", "names", "status"),
     [
-        (signal.SIGINT, ["a", "b"], -signal.SIGINT),
-        (signal.SIGINT, ["deaf", "b"], -signal.SIGINT),
-        (signal.SIGTERM, ["a", "b"], 128 + signal.SIGTERM),
+        (signal.SIGINT, ["a", "b"], 130),
+        (signal.SIGINT, ["deaf", "b"], 130),
+        (signal.SIGTERM, ["a", "b"], 75),
     ],
 )
 def test_a_signal_leaves_no_process_behind(folder, number, names, status):
@@ -101,7 +105,14 @@ def test_a_signal_leaves_no_process_behind(folder, number, names, status):
     wait_for(lambda: not any(map(runs, numbers)))
 
 
-def test_the_handler_of_sigterm_is_put_back():
-    before = signal.getsignal(signal.SIGTERM)
-    processes.run_all({0: [sys.executable, "-c", ""]}, (), lambda n: None)
-    assert signal.getsignal(signal.SIGTERM) is before
+def test_what_is_started_is_told_by_whom(folder, monkeypatch):
+    """So that a run ends in order where the comparison was killed."""
+    code = "import os, pathlib; pathlib.Path('by').write_text(os.environ['LGAA_STARTED_BY'])"
+    processes.run_all({0: [sys.executable, "-c", code]}, (), lambda n: None)
+    assert (folder / "by").read_text() == str(os.getpid())
+    with interrupts.deferred() as stop:
+        assert stop() is None
+        monkeypatch.setenv("LGAA_STARTED_BY", str(os.getppid()))
+        assert stop() is None
+        monkeypatch.setenv("LGAA_STARTED_BY", str(os.getpid()))
+        assert stop() is interrupts.Terminated
