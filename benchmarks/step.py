@@ -28,7 +28,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 
 from configs import default
-from lgaa_jax.evaluation.split_metrics import make_batch_sums
+from lgaa_jax.data.images import to_unit, to_unsigned
+from lgaa_jax.evaluation.inference import reconstruct
+from lgaa_jax.evaluation.split_metrics import likeness
 from lgaa_jax.networks import ops
 from lgaa_jax.networks.nets import PRESETS, build_nets
 from lgaa_jax.training import replay
@@ -107,9 +109,8 @@ class System:
             return replay.mix(nets, s, key, self.batch, self.num_replay, self.spec)
 
         def evaluate(s, key, x, u, d, z):
-            domains = jnp.arange(nets.num_tasks) == d[0]
-            batch_sums = make_batch_sums(nets, mask)
-            return batch_sums(s, self.batch.x, u, domains, jnp.ones(len(x), bool))
+            rec, *_ = reconstruct(nets, s.evaluated, mask, self.batch.x)
+            return likeness(to_unsigned(to_unit(self.batch.x)), to_unsigned(rec))
 
         functions = {
             "replay": mix,

@@ -44,6 +44,7 @@ jax.config.update("jax_disable_most_optimizations", True)
 NETWORKS = {"generator", "critic", "encoder", "class", "domain"}
 NUM_CLASSES, NUM_TASKS, BATCH_SIZE = 4, 3, 8
 ENDS = (5, 10, 15)
+LEARNED = {"tasks": "digits[0-4],letters", "eval.generation": "never", "max_tasks": 3}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -131,17 +132,33 @@ def same(a, b):
     return all(jax.tree.leaves(jax.tree.map(lambda p, q: bool((p == q).all()), a, b)))
 
 
+@pytest.fixture(scope="session")
+def learned(tmp_path_factory):
+    """The workdir of an untrained run of five digits and the letters, with room for a third task.
+
+    Tests of what a user makes of a model share it, and change nothing in it but `export`.
+    """
+    workdir = tmp_path_factory.mktemp("learned") / "run"
+    untrained_run(small_config(**LEARNED), workdir)
+    return workdir
+
+
 def untrained_run(config, workdir):
-    """A finished run whose every checkpoint has the initial parameters: no step is compiled."""
+    """A finished run whose every checkpoint has the initial parameters: no step is compiled.
+
+    A run that is there already, of fewer tasks, goes on to the others.
+    """
     run = open_session(config, workdir)
     metadata = run_metadata(config, run.experiment.class_names, run.experiment.labels)
     write_metadata(workdir, metadata)
     state = run.fresh()
     with run.checkpoints:
+        taken = run.checkpoints.latest_step() or 0
         for task, end in enumerate(run.experiment.ends):
             state = begin_task(state) if task else state
             state = state.replace(step=jnp.int32(end))
-            run.checkpoints.save(end, state, Record().to_json())
+            if end > taken:
+                run.checkpoints.save(end, state, Record().to_json())
     driver.run(config, workdir)
 
 

@@ -70,6 +70,11 @@ def to_unit(images: Array) -> Array:
     return images.astype("float32") / 127.5 - 1
 
 
+def to_unsigned(x: Array) -> Array:
+    """Maps [-1, 1] to [0, 1], the range in which images are compared."""
+    return 0.5 * (x + 1.0)
+
+
 def to_uint8(x: Array) -> Array:
     """Undoes `to_unit`: rounds to the nearest level; values outside [-1, 1] are clipped."""
     return ((x + 1) * 127.5).round().clip(0, 255).astype("uint8")

@@ -1,15 +1,18 @@
 """Images of one task for the eye: samples, and test images with their reconstructions."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lgaa_jax.data.images import to_uint8, to_unit
+from lgaa_jax.data.images import to_uint8
 from lgaa_jax.data.loading import Task
-from lgaa_jax.evaluation.inference import reconstruct
+from lgaa_jax.evaluation.batches import in_batches
+from lgaa_jax.evaluation.inference import decode, reconstruct
 from lgaa_jax.networks.nets import Nets
 from lgaa_jax.training.codes import sample_codes
-from lgaa_jax.training.sampling import generate
+from lgaa_jax.training.sampling import one_hot
 from lgaa_jax.training.state import TrainState
 
 COLUMNS = 10  # of a grid of a task without classes
@@ -23,33 +26,42 @@ def generated_grid(
     class_mask: np.ndarray | jax.Array,
     index: int,
     rows: int,
+    size: int,
 ) -> np.ndarray:
     """Samples of the task `index`: a column per class that it has, or ten columns without classes.
 
-    class_mask: [N, U]. Returns [rows, columns, H, W, C] uint8. With the same `key` the codes come
-    from the same normal numbers.
+    class_mask: [N, U]; size: of the batches. Returns [rows, columns, H, W, C] uint8. With the same
+    `key` the codes come from the same normal numbers.
     """
     classes = np.array([*np.flatnonzero(class_mask[index])] or [-1] * COLUMNS, np.int32)
     n = rows * len(classes)
-    u, d = np.tile(classes, rows), np.full(n, index, np.int32)
+    u, d = jnp.asarray(np.tile(classes, rows)), jnp.full(n, index)
     key = jax.random.fold_in(key, index)
-    z = sample_codes(key, state.codes, jnp.asarray(u), jnp.asarray(d), nets.code_size)
-    x = _generate(nets, state.sampling_generator, z, u, d)
-    return np.asarray(to_uint8(x)).reshape(rows, len(classes), *nets.image_shape)
+    z = sample_codes(key, state.codes, u, d, nets.code_size)
+    given = z, one_hot(u, nets.num_classes), one_hot(d, nets.num_tasks)
+    program = functools.partial(decode, nets, state.evaluated)
+    x = in_batches(program, size, *map(np.asarray, given))
+    return to_uint8(x).reshape(rows, len(classes), *nets.image_shape)
 
 
 def reconstruction_grids(
-    nets: Nets, state: TrainState, class_mask: np.ndarray | jax.Array, task: Task, rows: int
+    nets: Nets,
+    state: TrainState,
+    class_mask: np.ndarray | jax.Array,
+    task: Task,
+    rows: int,
+    size: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Test images and their reconstructions, both [rows, columns, H, W, C] uint8.
 
     A column per class of the task, or ten columns without classes. Where a column has fewer test
-    images than rows, the cells below them are `EMPTY`. class_mask: as in `reconstruct`.
+    images than rows, the cells below them are `EMPTY`. class_mask, size: as above.
     """
     indices = _chosen(task, rows)
     given = (indices >= 0)[..., None, None, None]
     real = task.test.images[np.maximum(indices, 0).ravel()]
-    x_rec = np.asarray(to_uint8(_reconstruct(nets, state, real, class_mask)))
+    program = functools.partial(reconstruct, nets, state.evaluated, class_mask)
+    x_rec = to_uint8(in_batches(program, size, real)[0])
     shape = (*indices.shape, *nets.image_shape)
     filled, reconstructed = (
         np.where(given, cells.reshape(shape), EMPTY) for cells in (real, x_rec)
@@ -67,13 +79,3 @@ def _chosen(task: Task, rows: int) -> np.ndarray:
     for column, found in enumerate(columns):
         indices[: len(found), column] = found
     return indices
-
-
-_generate = jax.jit(generate, static_argnums=0)
-
-
-@jax.jit(static_argnums=0)
-def _reconstruct(
-    nets: Nets, state: TrainState, images: jax.Array, class_mask: jax.Array
-) -> jax.Array:
-    return reconstruct(nets, state, to_unit(images), class_mask)[0]

@@ -6,7 +6,7 @@ result out, without the leading axis. Which images can be given: images.py.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -14,14 +14,16 @@ import numpy as np
 
 from lgaa_jax.data.images import Form
 from lgaa_jax.errors import UserError
+from lgaa_jax.evaluation import inference
+from lgaa_jax.evaluation.batches import batch_size, collected, filled, in_batches
 from lgaa_jax.model import programs
 from lgaa_jax.model.images import batches, is_one
 from lgaa_jax.model.tasks import LearnedTask, find
-from lgaa_jax.networks.nets import Nets
+from lgaa_jax.networks.nets import Nets, Params
+from lgaa_jax.training.batch import Array
 from lgaa_jax.training.settings import fixed_settings
 from lgaa_jax.training.state import TrainState
 
-FEW = 16  # up to so many images, batches are of this size
 Label = int | str
 
 
@@ -42,6 +44,11 @@ class Core:
         form = "x".join(map(str, self.nets.image_shape))
         return f"<lgaa_jax model of {', '.join(self.tasks)}: {form}, step {self.card['step']}>"
 
+    @functools.cached_property
+    def params(self) -> Params:
+        """The parameters by network."""
+        return self.state.evaluated
+
     @property
     def tasks(self) -> list[str]:
         """Names of the tasks that it has learned, in their order."""
@@ -59,24 +66,22 @@ class Core:
 
         Float32 [n, Z], [n, U] and [n, N], also of one image. They are what `reconstruct` decodes.
         """
-        images = [images] if is_one(images) else images
-        z, of_class, of_domain = np.split(
-            self.run(programs.infer, images, task),
-            np.cumsum([self.nets.code_size, self.nets.num_classes]),
-            axis=-1,
-        )
-        d = one_hot(of_domain.argmax(-1), self.nets.num_tasks)
-        u = np.zeros_like(of_class)
-        if self.nets.num_classes:
-            classed = (d @ self.class_mask > 0).any(-1)
-            u = one_hot(np.where(classed, of_class.argmax(-1), -1), self.nets.num_classes)
-        return z, u, d
+
+        def program(nets: Nets, params: Params, batch: np.ndarray) -> tuple[jax.Array, ...]:
+            z, u, d = inference.infer(nets, params, batch)
+            return z, *inference.codes(nets, self.class_mask, u, d)
+
+        return self.run(program, [images] if is_one(images) else images, task)
 
     @fixed_settings()
     def images_of(self, z: np.ndarray, u: np.ndarray, d: np.ndarray) -> np.ndarray:
         """G of whole codes, which may be mixtures. z: [n, Z]; u: [n, U]; d: [n, N] -> uint8."""
-        decode = functools.partial(programs.decode, self.nets, self.state)
-        return self._in_batches(decode, *(c.astype(np.float32) for c in (z, u, d)))
+        codes = (c.astype(np.float32) for c in (z, u, d))
+        return in_batches(self.decoded, self.batch_size, *codes)
+
+    def decoded(self, z: Array, u: Array, d: Array) -> jax.Array:
+        """`images_of` one batch, on the device."""
+        return programs.eight_bits(inference.decode(self.nets, self.params, z, u, d))
 
     @fixed_settings()
     def carry(
@@ -87,17 +92,8 @@ class Core:
         u, d, to_u, to_d: [n], u = 0 where a task has no classes.
         """
         carried = functools.partial(programs.carried, self.state.codes)
-        return self._in_batches(carried, z, *(c.astype(np.int32) for c in (u, d, to_u, to_d)))
-
-    def _in_batches(self, program: Callable[..., jax.Array], *columns: np.ndarray) -> np.ndarray:
-        """What a program makes of columns [n, ...], a batch of their rows at a time."""
-        n = len(columns[0])
-        size = self.size_of(n)
-        parts = ([c[i : i + size] for c in columns] for i in range(0, n, size))
-        results = (
-            np.asarray(program(*(padded(c, size) for c in part)))[: len(part[0])] for part in parts
-        )
-        return np.concatenate(list(results))
+        cells = (c.astype(np.int32) for c in (u, d, to_u, to_d))
+        return in_batches(carried, self.batch_size, z, *cells)
 
     def need_encoder(self, what: str) -> None:
         """Raises UserError where the encoder was not trained; what: that is to be done."""
@@ -119,6 +115,15 @@ class Core:
             raise UserError(f"there are {len(label)} labels for {n} images; give one for each.")
         return np.array([task.label(each) for each in label], np.int32)
 
+    def labels_there(self, task: LearnedTask, u: np.ndarray) -> np.ndarray:
+        """For classes u [n, U] one-hot, their labels in another task: its first where it has not.
+
+        -1 where it has no classes.
+        """
+        own = np.where(u.any(-1), u.argmax(-1), -1)
+        first = task.labels[0] if task.labels else -1
+        return np.where(np.isin(own, task.labels), own, first)
+
     def _form(self, task: str | int | None) -> Form:
         """What images are brought to, with the crop of their task."""
         if task is not None:
@@ -131,28 +136,31 @@ class Core:
             )
         return dataclasses.replace(self.form, crop=crops.pop())
 
-    def size_of(self, n: int) -> int:
-        """The size of the batches in which n images are taken."""
-        return FEW if n <= FEW else self.batch_size
-
     @fixed_settings()
     def run(
-        self, program: Callable[..., jax.Array], images: Any, task: str | int | None
-    ) -> np.ndarray:
-        """What a program makes of the images; one batch of them is on the device at a time."""
+        self,
+        program: Callable[[Nets, Params, np.ndarray], Any],
+        images: Any,
+        task: str | int | None,
+    ) -> Any:
+        """What a program makes of the images; one batch of them is on the device at a time.
+
+        program: from networks, parameters and images [B, H, W, C] uint8 to an array [B, ...], or to
+        several.
+        """
         one = is_one(images)
-        size = self.size_of(1 if one else len(images))
-        parts: Iterable[np.ndarray] = (
-            np.asarray(program(self.nets, self.state, padded(batch, size)))[: len(batch)]
-            for batch in batches(images, self._form(task), size)
-        )
-        result = np.concatenate(list(parts))
-        return result[0] if one else result
+        n = 1 if one else len(images)
+        size = batch_size(n, self.batch_size)
+        formed = (filled(batch, size) for batch in batches(images, self._form(task), size))
+        result = collected((program(self.nets, self.params, batch) for batch in formed), n)
+        return jax.tree.map(lambda rows: rows[0], result) if one else result
 
 
-def padded(batch: np.ndarray, size: int) -> np.ndarray:
-    """The batch filled up with copies of its first row."""
-    return np.concatenate([batch, np.repeat(batch[:1], size - len(batch), axis=0)])
+def checked_steps(steps: int) -> int:
+    """The number of images on a way. Raises UserError where there are no two."""
+    if not isinstance(steps, int | np.integer) or steps < 2:
+        raise UserError(f"steps={steps!r} cannot be used; give a number above 1.")
+    return int(steps)
 
 
 def one_hot(index: np.ndarray, size: int) -> np.ndarray:

@@ -12,6 +12,7 @@ Functions are those of `jax.export` for any batch size, on CPU, CUDA and TPU; ea
 the arrays whose names begin as shown.
 """
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ from jax import export as jax_export
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from lgaa_jax.data.images import to_uint8, to_unit
+from lgaa_jax.data.images import to_uint8
 from lgaa_jax.errors import UserError
+from lgaa_jax.evaluation import inference
 from lgaa_jax.files import read_json, write_bytes, write_json
 from lgaa_jax.model.card import EXAMPLE, card
 from lgaa_jax.model.model import Model
@@ -104,8 +106,7 @@ def read_state(folder: Path, written: dict[str, Any]) -> TrainState:
 
 
 def _weights(state: TrainState) -> Flat:
-    params = {**state.params, "generator": state.sampling_generator, "codes": state.codes}
-    return flatten_dict(params, sep="/")
+    return flatten_dict({**state.evaluated, "codes": state.codes}, sep="/")
 
 
 def _functions(nets: Nets) -> dict[str, tuple[str, Callable[..., jax.Array], Forms]]:
@@ -116,18 +117,13 @@ def _functions(nets: Nets) -> dict[str, tuple[str, Callable[..., jax.Array], For
         "u": ((nets.num_classes,), jnp.float32),
         "d": ((nets.num_tasks,), jnp.float32),
     }
-
-    def encode(params: Any, x: jax.Array) -> jax.Array:
-        return nets.apply("encoder", params, to_unit(x))[0]
-
-    def classify(params: Any, x: jax.Array) -> jax.Array:
-        return nets.apply("class", params, to_unit(x))
-
-    def task_of(params: Any, z: jax.Array) -> jax.Array:
-        return nets.apply("domain", params, z)
+    encode, classify, task_of = (
+        functools.partial(program, nets)
+        for program in (inference.encode, inference.class_logits, inference.domain_logits)
+    )
 
     def decode(params: Any, z: jax.Array, u: jax.Array, d: jax.Array) -> jax.Array:
-        return to_uint8(nets.apply("generator", params, z, u, d))
+        return to_uint8(inference.decode(nets, params, z, u, d))
 
     found: dict[str, tuple[str, Callable[..., jax.Array], Forms]] = {
         "encode": ("encoder", encode, images),

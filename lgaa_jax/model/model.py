@@ -10,14 +10,16 @@ from typing import Any
 import jax
 import numpy as np
 
+from lgaa_jax.data.images import to_unsigned
 from lgaa_jax.errors import UserError
+from lgaa_jax.evaluation import inference
+from lgaa_jax.evaluation.batches import batch_size, collected
 from lgaa_jax.model import programs
-from lgaa_jax.model.core import Core, Label, one_hot, softmax
+from lgaa_jax.model.core import Core, Label, checked_steps, one_hot, softmax
 from lgaa_jax.model.images import is_one
 from lgaa_jax.model.tasks import find
-from lgaa_jax.networks.nets import Nets
+from lgaa_jax.networks.nets import Nets, Params
 from lgaa_jax.training.settings import fixed_settings
-from lgaa_jax.training.state import TrainState
 
 
 class Model(Core):
@@ -40,16 +42,15 @@ class Model(Core):
             raise UserError(f"n={n!r} images cannot be generated; give a number above 0.")
         index = find(self.learned, task)
         u = self.labels_of(self.learned[index], label, n)
-        key, size = jax.random.key(seed), self.size_of(n)
+        key, size = jax.random.key(seed), batch_size(n, self.batch_size)
 
-        def chunk(i: int) -> np.ndarray:
-            chosen = u[i * size : (i + 1) * size]
-            padded = np.resize(chosen, size)
+        def chunk(i: int) -> jax.Array:
+            chosen = np.resize(u[i * size : (i + 1) * size], size)
             d = np.full(size, index, np.int32)
-            x = programs.sample(self.nets, self.state, jax.random.fold_in(key, i), padded, d)
-            return np.asarray(x)[: len(chosen)]
+            own = jax.random.fold_in(key, i)
+            return self.decoded(*programs.sample(self.nets, self.state.codes, own, chosen, d))
 
-        return np.concatenate([chunk(i) for i in range(-(-n // size))])
+        return collected(map(chunk, range(-(-n // size))), n)
 
     def encode(self, images: Any, task: str | int | None = None) -> np.ndarray:
         """Content codes, the means of q(z given x): float32 [n, Z].
@@ -57,7 +58,7 @@ class Model(Core):
         task: whose images they are; needed only where tasks are cropped in different ways.
         """
         self.need_encoder("encode")
-        return self.run(programs.encode, images, task)
+        return self.run(inference.encode, images, task)
 
     def classify(
         self, images: Any, task: str | int | None = None, probabilities: bool = False
@@ -68,7 +69,7 @@ class Model(Core):
         """
         if self.nets.class_model is None:
             raise UserError("the model has no classes: it was trained without labels.")
-        logits = self.run(programs.class_logits, images, task)
+        logits = self.run(inference.class_logits, images, task)
         return softmax(logits) if probabilities else logits.argmax(-1).astype(np.int32)
 
     def task_of(
@@ -79,18 +80,24 @@ class Model(Core):
         task: as in `encode`.
         """
         self.need_encoder("tell the tasks of")
-        logits = self.run(programs.domain_logits, images, task)[..., : len(self.learned)]
+        logits = self.run(inference.task_logits, images, task)[..., : len(self.learned)]
         if probabilities:
             return softmax(logits)
         found = logits.argmax(-1)
         return self.tasks[found] if found.ndim == 0 else [self.tasks[d] for d in found]
 
-    def reconstruct(self, images: Any, task: str | int | None = None) -> np.ndarray:
-        """The images again, from their own codes: uint8 [n, H, W, C]; task: as in `encode`."""
+    def reconstruct(
+        self, images: Any, task: str | int | None = None, floats: bool = False
+    ) -> np.ndarray:
+        """The images again, from their own codes: uint8 [n, H, W, C]; task: as in `encode`.
+
+        floats: as float32 from 0 to 1, not rounded. The metrics of a run are measured on these.
+        """
         self.need_encoder("reconstruct")
 
-        def program(nets: Nets, state: TrainState, batch: np.ndarray) -> jax.Array:
-            return programs.reconstruct(nets, state, batch, self.class_mask)
+        def program(nets: Nets, params: Params, batch: np.ndarray) -> jax.Array:
+            x, _, _ = inference.reconstruct(nets, params, self.class_mask, batch)
+            return to_unsigned(x) if floats else programs.eight_bits(x)
 
         return self.run(program, images, task)
 
@@ -135,7 +142,7 @@ class Model(Core):
             raise UserError("interpolate goes from one image to one other; give two images.")
         if codes not in ("all", "z"):
             raise UserError(f"codes={codes!r} cannot be used; give 'all' or 'z'.")
-        weight = np.linspace(0, 1, _count(steps), dtype=np.float32)[:, None]
+        weight = np.linspace(0, 1, checked_steps(steps), dtype=np.float32)[:, None]
         begin, end = self.codes_of(first, task), self.codes_of(last, task)
         end = end if codes == "all" else (end[0], *begin[1:])
         ends = zip(begin, end, strict=True)
@@ -160,9 +167,8 @@ class Model(Core):
         index, one = find(self.learned, task), is_one(images)
         z, u, d = self.codes_of(images, source)
         target = self.learned[index]
-        if label is None and target.labels:
-            own = np.where(u.any(-1), u.argmax(-1), -1)
-            new = np.where(np.isin(own, target.labels), own, target.labels[0])
+        if label is None:
+            new = self.labels_there(target, u)
         else:
             new = self.labels_of(target, label, len(z))
         if carried and self.state.codes:
@@ -189,12 +195,6 @@ class Model(Core):
             raise UserError("traverse takes one image.")
         if not isinstance(dim, int | np.integer) or not 0 <= dim < self.nets.code_size:
             raise UserError(f"dim={dim!r} is none of z; it has 0 to {self.nets.code_size - 1}.")
-        z, u, d = (np.repeat(c, _count(steps), axis=0) for c in self.codes_of(image, task))
+        z, u, d = (np.repeat(c, checked_steps(steps), axis=0) for c in self.codes_of(image, task))
         z[:, dim] += np.linspace(-span, span, steps)
         return self.images_of(z, u, d)
-
-
-def _count(steps: int) -> int:
-    if not isinstance(steps, int | np.integer) or steps < 2:
-        raise UserError(f"steps={steps!r} cannot be used; give a number above 1.")
-    return int(steps)

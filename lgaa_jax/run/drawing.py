@@ -92,12 +92,9 @@ def grid_kinds(experiment: Experiment) -> tuple[str, ...]:
 def task_grids(experiment: Experiment, state: TrainState, index: int) -> dict[str, np.ndarray]:
     """Pictures of one task: real, generated and, where there is an autoencoder, reconstructed."""
     task = experiment.tasks[index]
-    real, reconstructed = grids.reconstruction_grids(
-        experiment.nets, state, experiment.class_mask, task, GRID_ROWS
-    )
-    generated = grids.generated_grid(
-        experiment.nets, state, experiment.eval_key, experiment.class_mask, index, GRID_ROWS
-    )
+    nets, mask, size = experiment.nets, experiment.class_mask, experiment.config.log.eval_batch
+    real, reconstructed = grids.reconstruction_grids(nets, state, mask, task, GRID_ROWS, size)
+    generated = grids.generated_grid(nets, state, experiment.eval_key, mask, index, GRID_ROWS, size)
     images = {"real": real, "generated": generated}
     images |= {"reconstructed": reconstructed} if experiment.strategy.autoencodes else {}
     names = [task.class_names[label] for label in task.classes]

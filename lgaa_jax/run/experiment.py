@@ -11,7 +11,6 @@ import numpy as np
 
 from lgaa_jax.data import loading
 from lgaa_jax.data.loading import Task
-from lgaa_jax.evaluation import split_metrics
 from lgaa_jax.networks import ops
 from lgaa_jax.networks.nets import Nets, build_nets
 from lgaa_jax.run.checks import check_config
@@ -36,7 +35,6 @@ class Experiment:
     init: Callable[[], TrainState]
     train_steps: Callable
     steps_per_call: int
-    batch_sums: Callable
     train_key: jax.Array
     eval_key: jax.Array
 
@@ -107,7 +105,6 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
             compiler_options=ops.compiler_options(),
         ),
         steps_per_call=config.steps_per_call or (1 if on_cpu else config.log.every),
-        batch_sums=split_metrics.make_batch_sums(nets, spec.class_mask),
         train_key=train_key,
         eval_key=eval_key,
     )

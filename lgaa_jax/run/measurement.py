@@ -17,7 +17,7 @@ from lgaa_jax.evaluation import (
     sample_metrics,
     split_metrics,
 )
-from lgaa_jax.evaluation.inference import infer_split
+from lgaa_jax.evaluation.inference import infer_all
 from lgaa_jax.files import expand
 from lgaa_jax.networks.nets import Params
 from lgaa_jax.run.experiment import Experiment
@@ -57,7 +57,12 @@ def _measure_one(
     one, chosen = experiment.tasks[index], config.eval.generation
     values: dict[str, float | None] = {}
     values |= split_metrics.evaluate(
-        experiment.batch_sums, state, domains, one.test, config.log.eval_batch
+        experiment.nets,
+        state.evaluated,
+        experiment.class_mask,
+        domains,
+        one.test,
+        config.log.eval_batch,
     )
     if not experiment.strategy.autoencodes:
         values = {name: v for name, v in values.items() if name not in RECONSTRUCTION}
@@ -87,8 +92,8 @@ def _unsupervised(experiment: Experiment, state: TrainState, task: Task) -> dict
         return {}
     train = _some(experiment, train)
     size = experiment.config.log.eval_batch
-    (z, _), (z_test, u) = (
-        infer_split(experiment.nets, state, split, size) for split in (train, test)
+    (z, _, _), (z_test, u, _) = (
+        infer_all(experiment.nets, state.evaluated, split.images, size) for split in (train, test)
     )
     values: dict[str, float | None] = {}
     if experiment.nets.class_model is not None:

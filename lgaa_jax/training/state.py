@@ -39,6 +39,11 @@ class TrainState(flax.struct.PyTreeNode):
         return self.ema or self.params["generator"]
 
     @property
+    def evaluated(self) -> Params:
+        """Parameters by network as they are evaluated: the generator is the one that is sampled."""
+        return {**self.params, "generator": self.sampling_generator}
+
+    @property
     def sampler(self) -> dict[str, Any]:
         """What images are sampled with now, in the form of `replay`."""
         live = {"generator": self.sampling_generator, "codes": self.codes}

@@ -1,6 +1,5 @@
 """Every test example counts once, whatever the batch size; the metrics agree with NumPy."""
 
-import jax
 import numpy as np
 import pytest
 from conftest import NUM_CLASSES, NUM_TASKS
@@ -14,20 +13,27 @@ IMAGES = RNG.integers(0, 256, (11, 16, 16, 1), np.uint8)
 LABELS = RNG.integers(0, NUM_CLASSES, 11).astype(np.int32)
 SPLIT = Split(IMAGES, LABELS, LABELS)
 UNLABELLED = Split(IMAGES, np.full(11, -1, np.int32), LABELS)
-COLOURED = Split(RNG.integers(0, 256, (11, 16, 16, 3), np.uint8), LABELS, LABELS)
+COLOURED = RNG.integers(0, 256, (11, 16, 16, 3), np.uint8)
 DOMAINS = np.arange(NUM_TASKS) == 1  # the images are of task 1
 
 
 @pytest.fixture(scope="module")
-def batch_sums(system):
-    return split_metrics.make_batch_sums(system.nets, system.spec.class_mask)
+def evaluate(system, initial):
+    """`split_metrics.evaluate` of the initial state, in batches of four."""
+
+    def evaluated(domains=DOMAINS, split=SPLIT, size=4):
+        return split_metrics.evaluate(
+            system.nets, initial.evaluated, system.spec.class_mask, domains, split, size
+        )
+
+    return evaluated
 
 
-def test_the_means_agree_with_numpy_over_the_whole_set(system, initial, batch_sums):
-    got = split_metrics.evaluate(batch_sums, initial, DOMAINS, SPLIT, 4)
-    mask = system.spec.class_mask
-    reconstruct = jax.jit(lambda t, y: inference.reconstruct(system.nets, t, y, mask))
-    x_rec, u, d = reconstruct(initial, to_unit(SPLIT.images))
+def test_the_means_agree_with_numpy_over_the_whole_set(system, initial, evaluate):
+    got = evaluate()
+    x_rec, u, d = inference.reconstruct(
+        system.nets, initial.evaluated, system.spec.class_mask, SPLIT.images
+    )
     error = (SPLIT.images / 255.0 - (np.asarray(x_rec) + 1) / 2) ** 2
     mse = error.mean(axis=(1, 2, 3))
     np.testing.assert_allclose(got["mse"], mse.mean(), rtol=1e-5)
@@ -37,12 +43,11 @@ def test_the_means_agree_with_numpy_over_the_whole_set(system, initial, batch_su
     assert -1 <= got["ssim"] <= 1
 
 
-def test_an_image_may_be_of_any_task_with_its_set(initial, batch_sums):
+def test_an_image_may_be_of_any_task_with_its_set(evaluate):
     """Where a set was met as tasks 0 and 2, either is right."""
 
     def accuracy(*tasks):
-        domains = np.isin(np.arange(NUM_TASKS), tasks)
-        return split_metrics.evaluate(batch_sums, initial, domains, SPLIT, 4)["domain_accuracy"]
+        return evaluate(np.isin(np.arange(NUM_TASKS), tasks))["domain_accuracy"]
 
     each = [accuracy(task) for task in range(NUM_TASKS)]
     assert sum(each) == pytest.approx(1.0)
@@ -52,68 +57,53 @@ def test_an_image_may_be_of_any_task_with_its_set(initial, batch_sums):
 def test_an_image_of_a_task_without_classes_is_reconstructed_without_a_class(
     system, initial, monkeypatch
 ):
-    """The generator is replaced by one that shows its class and task."""
-    monkeypatch.setattr(inference, "generate", lambda nets, g, z, u, d: (u, d))
-    shown, reconstruct = [], inference.reconstruct
+    """The generator is replaced by one that shows the codes of class and task."""
+    monkeypatch.setattr(inference, "decode", lambda nets, params, z, u, d: (u, d))
+    shown = []
     for row in range(NUM_TASKS):
         mask = system.spec.class_mask.at[row].set(False)
-        (given, _), u, d = jax.jit(lambda x, m=mask: reconstruct(system.nets, initial, x, m))(
-            to_unit(SPLIT.images)
+        (of_class, of_task), u, d = inference.reconstruct(
+            system.nets, initial.evaluated, mask, SPLIT.images
         )
+        given = np.where(np.any(of_class, axis=-1), np.argmax(of_class, axis=-1), -1)
         np.testing.assert_array_equal(given, np.where(d == row, -1, u))
+        np.testing.assert_array_equal(np.argmax(of_task, axis=-1), d)
         assert (u >= 0).all()  # what the class model says counts, whatever the task is taken for
         shown += given.tolist()
     assert -1 in shown
 
 
 @pytest.mark.parametrize("size", [1, 5, 11, 32])
-def test_the_batch_size_does_not_matter(initial, batch_sums, size):
-    got, expected = (
-        split_metrics.evaluate(batch_sums, initial, DOMAINS, SPLIT, n) for n in (size, 4)
-    )
-    assert got == pytest.approx(expected, rel=1e-4)
+def test_the_batch_size_does_not_matter(evaluate, size):
+    assert evaluate(size=size) == pytest.approx(evaluate(), rel=1e-4)
 
 
-def test_padding_masks_what_it_adds():
-    batches = list(inference.padded(SPLIT, 4))
-    assert [int(mask.sum()) for *_, mask in batches] == [4, 4, 3]
-    assert all(len(images) == 4 for images, *_ in batches)
-    np.testing.assert_array_equal(np.concatenate([x[m] for x, _, m in batches]), SPLIT.images)
+def test_an_unlabelled_set_has_no_accuracy(evaluate):
+    assert set(evaluate(split=UNLABELLED)) == {"domain_accuracy", "mse", "psnr", "ssim"}
 
 
-def test_an_unlabelled_set_has_no_accuracy(initial, batch_sums):
-    got = split_metrics.evaluate(batch_sums, initial, DOMAINS, UNLABELLED, 4)
-    assert set(got) == {"domain_accuracy", "mse", "psnr", "ssim"}
-
-
-def test_a_set_of_one_image_has_all_metrics(initial, batch_sums):
-    got = split_metrics.evaluate(batch_sums, initial, DOMAINS, SPLIT.take(np.arange(1)), 4)
+def test_a_set_of_one_image_has_all_metrics(evaluate):
+    got = evaluate(split=SPLIT.take(np.arange(1)))
     assert set(got) == {"accuracy", "domain_accuracy", "mse", "psnr", "ssim"}
     assert np.isfinite(list(got.values())).all()
 
 
-def test_an_exact_reconstruction_counts_as_100_db(system, initial, monkeypatch):
-    """Its own PSNR is infinite, and so would be the mean over the set."""
+def made_of(images, monkeypatch, made, size=4):
+    """The metrics of an autoencoder that makes `made(x)` of images x in [-1, 1]."""
 
-    def exact(nets, state, x, class_mask):
-        return x, *(np.zeros(len(x), np.int32),) * 2
-
-    monkeypatch.setattr(split_metrics, "reconstruct", exact)
-    sums = split_metrics.make_batch_sums(system.nets, system.spec.class_mask)
-    got = split_metrics.evaluate(sums, initial, DOMAINS, SPLIT, 4)
-    assert (got["mse"], got["psnr"]) == (0.0, 100.0)
-    assert got["ssim"] == pytest.approx(1.0)
-
-
-def coloured(system, initial, monkeypatch, made, split=COLOURED, size=4):
-    """The metrics of an autoencoder that makes `made(x)` of the images of a split."""
-
-    def reconstruct(nets, state, x, class_mask):
-        return made(x), *(np.zeros(len(x), np.int32),) * 2
+    def reconstruct(nets, params, class_mask, batch):
+        return made(to_unit(batch)), *(np.zeros(len(batch), np.int32),) * 2
 
     monkeypatch.setattr(split_metrics, "reconstruct", reconstruct)
-    sums = split_metrics.make_batch_sums(system.nets, system.spec.class_mask)
-    return split_metrics.evaluate(sums, initial, DOMAINS, split, size)
+    split = Split(images, LABELS, LABELS)
+    return split_metrics.evaluate(None, None, None, DOMAINS, split, size)
+
+
+def test_an_exact_reconstruction_counts_as_100_db(monkeypatch):
+    """Its own PSNR is infinite, and so would be the mean over the set."""
+    got = made_of(IMAGES, monkeypatch, lambda x: x)
+    assert (got["mse"], got["psnr"]) == (0.0, 100.0)
+    assert got["ssim"] == pytest.approx(1.0)
 
 
 def paler(x):
@@ -123,12 +113,10 @@ def paler(x):
 
 
 @pytest.mark.parametrize("size", [1, 4, 32])
-def test_the_metrics_of_colour_agree_with_numpy_over_the_whole_set(
-    system, initial, monkeypatch, size
-):
-    got = coloured(system, initial, monkeypatch, paler, size=size)
-    ycc, shown = [], paler(np.float64(COLOURED.images) / 127.5 - 1)
-    for levels in (np.float64(COLOURED.images), 127.5 * (shown + 1)):
+def test_the_metrics_of_colour_agree_with_numpy_over_the_whole_set(monkeypatch, size):
+    got = made_of(COLOURED, monkeypatch, paler, size)
+    ycc, shown = [], paler(np.float64(COLOURED) / 127.5 - 1)
+    for levels in (np.float64(COLOURED), 127.5 * (shown + 1)):
         r, g, b = np.moveaxis(levels, -1, 0)
         y = 0.299 * r + 0.587 * g + 0.114 * b
         ycc.append(np.stack([y, (b - y) / 1.772, (r - y) / 1.402], axis=-1))
@@ -141,30 +129,28 @@ def test_the_metrics_of_colour_agree_with_numpy_over_the_whole_set(
     np.testing.assert_allclose(got["chroma"], deviations[0] / deviations[1], rtol=1e-5)
 
 
-def test_the_images_themselves_have_all_of_their_colour_and_grey_ones_none(
-    system, initial, monkeypatch
-):
-    exact = coloured(system, initial, monkeypatch, lambda x: x)
+def test_the_images_themselves_have_all_of_their_colour_and_grey_ones_none(monkeypatch):
+    exact = made_of(COLOURED, monkeypatch, lambda x: x)
     assert (exact["chroma"], exact["psnr_luma"], exact["psnr_chroma"]) == (1.0, 100.0, 100.0)
-    grey = coloured(system, initial, monkeypatch, lambda x: x[..., :1].repeat(3, axis=-1))
+    grey = made_of(COLOURED, monkeypatch, lambda x: x[..., :1].repeat(3, axis=-1))
     assert grey["chroma"] == 0.0
     assert 5 < grey["psnr_chroma"] < 50
 
 
-def test_grey_images_of_three_channels_have_no_colour_to_compare_with(system, initial, monkeypatch):
-    images = IMAGES.repeat(3, axis=-1)
-    got = coloured(system, initial, monkeypatch, paler, Split(images, LABELS, LABELS))
+def test_grey_images_of_three_channels_have_no_colour_to_compare_with(monkeypatch):
+    got = made_of(IMAGES.repeat(3, axis=-1), monkeypatch, paler)
     assert {"psnr_luma", "psnr_chroma"} < set(got)
     assert "chroma" not in got
 
 
 @pytest.mark.parametrize("size", [4, 32])
 def test_what_is_inferred_of_a_set_is_what_each_image_gives(system, initial, size):
-    z, u = inference.infer_split(system.nets, initial, SPLIT, size)
-    mean, _ = system.nets.apply("encoder", initial.params, to_unit(SPLIT.images))
-    logits = system.nets.apply("class", initial.params, to_unit(SPLIT.images))
+    z, u, d = inference.infer_all(system.nets, initial.evaluated, SPLIT.images, size)
+    x, params = to_unit(SPLIT.images), initial.params
+    mean, _ = system.nets.apply("encoder", params, x)
     np.testing.assert_allclose(z, mean, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(u, logits.argmax(-1))
+    np.testing.assert_array_equal(u, system.nets.apply("class", params, x).argmax(-1))
+    np.testing.assert_array_equal(d, system.nets.apply("domain", params, mean).argmax(-1))
 
 
 def test_ssim_of_equal_images_is_one_and_psnr_follows_its_definition():

@@ -6,34 +6,26 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import read_json, small_config, untrained_run
+from conftest import read_json
 from jax import export as jax_export
 from safetensors.numpy import load_file
 
 import lgaa_jax
 from lgaa_jax.errors import UserError
-from lgaa_jax.model import programs
+from lgaa_jax.evaluation import inference
 from lgaa_jax.model.core import one_hot
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (7, 16, 16, 1), np.uint8)
 
 
 @pytest.fixture(scope="module")
-def workdir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("export") / "run"
-    changes = {"tasks": "digits[0-4],letters", "eval.generation": "never", "max_tasks": 3}
-    untrained_run(small_config(**changes), folder)
-    return folder
+def live(learned):
+    return lgaa_jax.load(learned)
 
 
 @pytest.fixture(scope="module")
-def live(workdir):
-    return lgaa_jax.load(workdir)
-
-
-@pytest.fixture(scope="module")
-def folder(workdir):
-    return lgaa_jax.export(workdir)
+def folder(learned):
+    return lgaa_jax.export(learned)
 
 
 def call(folder, name, network, *inputs):
@@ -44,8 +36,8 @@ def call(folder, name, network, *inputs):
     return np.asarray(jax_export.deserialize(bytearray(content)).call(own, *inputs))
 
 
-def test_what_is_loaded_from_it_is_the_live_model(folder, live, workdir):
-    assert folder == workdir / "export"
+def test_what_is_loaded_from_it_is_the_live_model(folder, live, learned):
+    assert folder == learned / "export"
     model = lgaa_jax.load(folder)
     assert (model.tasks, model.card) == (live.tasks, live.card)
     assert model.nets.num_tasks == 3
@@ -60,12 +52,12 @@ def test_what_is_loaded_from_it_is_the_live_model(folder, live, workdir):
 def test_its_functions_give_the_numbers_of_the_live_ones(folder, live, n):
     x = IMAGES[:n]
     z = call(folder, "encode", "encoder", x)
-    np.testing.assert_allclose(z, programs.encode(live.nets, live.state, x), atol=1e-5)
     for name, network, given, live_program in (
-        ("classify", "class", x, programs.class_logits),
-        ("task_of", "domain", z, programs.domain_logits),
+        ("encode", "encoder", x, inference.encode),
+        ("classify", "class", x, inference.class_logits),
+        ("task_of", "domain", z, inference.domain_logits),
     ):
-        expected = live_program(live.nets, live.state, x)
+        expected = live_program(live.nets, live.params, given)
         np.testing.assert_allclose(call(folder, name, network, given), expected, atol=1e-5)
     u, d = one_hot(np.full(n, 2), 10), one_hot(np.full(n, 1), 3)
     images = call(folder, "decode", "generator", z, u, d)
@@ -95,16 +87,16 @@ def test_its_example_runs_with_jax_alone(folder, tmp_path):
     assert done.stdout.startswith(first)
 
 
-def test_its_card_says_what_it_is_and_what_was_measured(folder, workdir):
-    card, results = (folder / "README.md").read_text(), read_json(workdir / "results.json")
+def test_its_card_says_what_it_is_and_what_was_measured(folder, learned):
+    card, results = (folder / "README.md").read_text(), read_json(learned / "results.json")
     assert card.startswith("---\nlicense: apache-2.0\n")
     assert "| letters | A, B, C, D, E, F, G, H, I, J |" in card
     accuracy = 100 * results["accuracy"][-1][1]
     assert f"| letters | {accuracy:.1f} % |" in card
 
 
-def test_an_earlier_step_goes_where_it_is_told(workdir, tmp_path):
-    folder = lgaa_jax.export(workdir, tmp_path / "first", step=5)
+def test_an_earlier_step_goes_where_it_is_told(learned, tmp_path):
+    folder = lgaa_jax.export(learned, tmp_path / "first", step=5)
     model = lgaa_jax.load(folder)
     assert (model.tasks, model.card["step"]) == (["digits[0-4]"], 5)
     assert "Nothing was measured at this step." in (folder / "README.md").read_text()

@@ -106,7 +106,7 @@ def test_the_judge_does_not_depend_on_what_the_run_knew(digits, workdir, monkeyp
     ):
         train = dataclasses.replace(digits.train, labels=known)
         run = part_of_a_run([dataclasses.replace(digits, train=train, classes=classes)])
-        run.nets.class_model, run.class_mask = model, run.learner.spec.class_mask
+        run.nets.class_model = model
         found[name] = measured(run, workdir, monkeypatch, images, labels)
     assert found["all"] == found["few"]
     compares = {"fitting_capacity", "label_agreement"}  # with the true class asked for
@@ -134,7 +134,7 @@ def part_of_a_run(tasks, labels="all", **changes):
         nets=types.SimpleNamespace(class_model=ClassModel(10, 4, 0.5)),
         learner=types.SimpleNamespace(spec=spec),
         eval_key=jax.random.key(0),
-        batch_sums=None,
+        class_mask=spec.class_mask,
         learned=lambda task: range(task + 1),
         alike=lambda index, task: np.arange(2) == index,
     )
@@ -151,9 +151,10 @@ def test_what_cannot_be_computed_is_absent(monkeypatch):
     task = Task("ones", split, split, (), 0, "ones")
     means = {"domain_accuracy": 1.0, "mse": 0.0}
     monkeypatch.setattr(measurement.split_metrics, "evaluate", lambda *args: dict(means))
-    inferred = np.random.default_rng(0).normal(size=(6, 4)), np.zeros(6, np.int32)
-    monkeypatch.setattr(measurement, "infer_split", lambda *args: inferred)
-    measured = measurement.measure(part_of_a_run([task], labels="none"), None, 0, [], "")
+    inferred = np.random.default_rng(0).normal(size=(6, 4)), *np.zeros((2, 6), np.int32)
+    monkeypatch.setattr(measurement, "infer_all", lambda *args: inferred)
+    state = types.SimpleNamespace(evaluated={})
+    measured = measurement.measure(part_of_a_run([task], labels="none"), state, 0, [], "")
     assert measured == {"ones": {"domain_accuracy": 1.0, "mse": 0.0, "clustering_accuracy": 1.0}}
 
 
@@ -163,7 +164,6 @@ def test_fewer_test_images_than_a_metric_needs_leave_it_out(digits, monkeypatch)
     images = np.zeros((50, 16, 16, 1), np.uint8)
     monkeypatch.setattr(measurement, "sample_task", lambda *args: (images, np.zeros(50, np.int32)))
     run = part_of_a_run([task], **{"eval.inception_weights": "weights.pth"})
-    run.class_mask = run.learner.spec.class_mask
     assert measurement._generation(run, types.SimpleNamespace(sampler={}), 0, "") == {}
 
 
@@ -178,7 +178,6 @@ def test_samples_in_colour_are_compared_with_the_colour_of_the_test_images(
     halved = np.concatenate([50 + real // 2] * 3)[:50]
     monkeypatch.setattr(measurement, "sample_task", lambda *args: (halved, np.zeros(50, np.int32)))
     run = part_of_a_run([task])
-    run.class_mask = run.learner.spec.class_mask
     measured = measurement._generation(run, types.SimpleNamespace(sampler={}), 0, "")
     assert measured == pytest.approx(expected)
 
