@@ -153,7 +153,7 @@ def untrained_run(config, workdir):
     write_metadata(workdir, metadata)
     state = run.fresh()
     with run.checkpoints:
-        taken = run.checkpoints.latest_step() or 0
+        taken = max(run.checkpoints.steps(), default=0)
         for task, end in enumerate(run.experiment.ends):
             state = begin_task(state) if task else state
             state = state.replace(step=jnp.int32(end))
