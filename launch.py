@@ -152,7 +152,9 @@ def main(argv: list[str]) -> None:
         from lgaa_jax.run import driver
 
         if MODE.value == "train":
-            driver.run(CONFIG.value, workdir)
+            from configs import default
+
+            driver.run(CONFIG.value, workdir, default.get_config())
         elif MODE.value == "explore":
             from lgaa_jax.run import exploring
 

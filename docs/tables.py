@@ -22,7 +22,7 @@ from typing import Any
 
 from lgaa_jax.errors import UserError
 from lgaa_jax.files import write_json
-from lgaa_jax.run import comparison_table
+from lgaa_jax.report import comparison_table
 
 ROOT = pathlib.Path(__file__).parents[1]
 RUNS = ROOT / "docs/runs"

@@ -60,10 +60,12 @@ def run(folder, *arguments):
     )
 
 
-def test_the_wheel_holds_every_module_and_nothing_else(wheel):
+def test_the_wheel_holds_every_module_and_template_and_nothing_else(wheel):
     files = zipfile.ZipFile(wheel).namelist()
-    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "lgaa_jax").rglob("*.py")}
-    assert {name for name in files if ".dist-info/" not in name} == modules
+    package = ROOT / "lgaa_jax"
+    templates = (package / "report/templates").iterdir()
+    expected = {str(path.relative_to(ROOT)) for path in (*package.rglob("*.py"), *templates)}
+    assert {name for name in files if ".dist-info/" not in name} == expected
 
 
 def test_what_was_installed_runs_the_smoke_config_from_another_folder(elsewhere):

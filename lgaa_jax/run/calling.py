@@ -13,12 +13,17 @@ from lgaa_jax.run import driver
 EXPORT = "export"  # folder in a workdir
 
 
-def train(config: ml_collections.ConfigDict, workdir: PathLike) -> Model:
+def train(
+    config: ml_collections.ConfigDict,
+    workdir: PathLike,
+    defaults: ml_collections.ConfigDict | None = None,
+) -> Model:
     """Trains, or goes on, as `launch.py` does with the same config and workdir; then the model.
 
-    config: as `get_config` of a config gives it. Raises UserError where something is wrong with it.
+    config: as `get_config` of a config gives it; defaults: that of configs/default.py, from which
+    the report marks what differs. Raises UserError where something is wrong with the config.
     """
-    driver.run(config, workdir)
+    driver.run(config, workdir, defaults)
     return load(workdir)
 
 

@@ -1,4 +1,4 @@
-"""Several strategies and seeds of one config: runs what is missing, then a table and a figure."""
+"""Several strategies and seeds of one config: runs what is missing, then a table and a report."""
 
 import dataclasses
 import json
@@ -12,10 +12,11 @@ from lgaa_jax.data.notation import parse_tasks
 from lgaa_jax.errors import UserError
 from lgaa_jax.evaluation import classifier
 from lgaa_jax.files import PathLike
-from lgaa_jax.run import comparison_table
+from lgaa_jax.report import comparison_table
 from lgaa_jax.run.checks import FREE_KEYS, check_config
 from lgaa_jax.run.interrupts import Terminated
 from lgaa_jax.run.processes import run_all
+from lgaa_jax.run.reporting import report_comparison
 from lgaa_jax.workdir import results, resume
 from lgaa_jax.workdir.folder import usable_folder
 from lgaa_jax.workdir.metadata import CONFIG
@@ -73,6 +74,8 @@ def run(
             f"all others are finished in {root}, and the same command goes on from here."
         )
     found = {s: [_results(run) for run in runs if run.strategy == s] for s in strategies}
+    folders = {s: [run.folder for run in runs if run.strategy == s] for s in strategies}
+    report_comparison(root, folders, print)
     return comparison_table.write(root, found)
 
 

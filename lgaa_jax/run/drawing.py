@@ -7,27 +7,19 @@ import numpy as np
 from lgaa_jax.evaluation import grids
 from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.run.session import Session
-from lgaa_jax.run.tables import short_names
 from lgaa_jax.training.state import TrainState
 from lgaa_jax.workdir import pictures
+from lgaa_jax.workdir.picture_files import FOLDER, GRID_ROWS, SEQUENCE, grid_path, short_names
 from lgaa_jax.workdir.scalars import ScalarLog
 
-GRID_ROWS = 8
 BLOCK_ROWS, BLOCK_COLUMNS = 2, 5  # of the samples of one task after one task, along the sequence
-
-
-def picture_folder(session: Session, task: int) -> Path:
-    """Where the pictures after `task` are."""
-    stem = pictures.stems(session.experiment.names)[task]
-    return session.workdir / pictures.FOLDER / f"{task}_after_{stem}"
 
 
 def picture_paths(session: Session, task: int) -> dict[tuple[int, str], Path]:
     """The picture of each task known after `task` and each kind."""
-    experiment, folder = session.experiment, picture_folder(session, task)
-    stems = pictures.stems(experiment.names)
+    experiment = session.experiment
     return {
-        (index, kind): folder / f"{stems[index]}_{kind}.png"
+        (index, kind): grid_path(session.workdir, experiment.names, task, index, kind)
         for index in experiment.learned(task)
         for kind in grid_kinds(experiment)
     }
@@ -68,7 +60,7 @@ def draw_sequence(session: Session) -> None:
     blocks = [[block(paths.get((index, "generated"))) for paths in columns] for index in tasks]
     names = short_names(experiment.names)
     figure = pictures.table(blocks, names, [f"after {name}" for name in names])
-    pictures.save_png(session.workdir / pictures.FOLDER / pictures.SEQUENCE, figure)
+    pictures.save_png(session.workdir / FOLDER / SEQUENCE, figure)
 
 
 def some_cells(cells: np.ndarray) -> np.ndarray:

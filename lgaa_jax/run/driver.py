@@ -12,15 +12,21 @@ from lgaa_jax.run.tables import so_far
 from lgaa_jax.run.training import train_task
 from lgaa_jax.training.settings import fixed_settings, keep_compiled
 from lgaa_jax.training.state import TrainState, begin_task
-from lgaa_jax.workdir import pictures
 from lgaa_jax.workdir.metadata import run_metadata, write_metadata
+from lgaa_jax.workdir.picture_files import FOLDER
 from lgaa_jax.workdir.record import Record
 from lgaa_jax.workdir.scalars import ScalarLog
 
 
 @fixed_settings()
-def run(config: ml_collections.ConfigDict, workdir: PathLike) -> TrainState:
+def run(
+    config: ml_collections.ConfigDict,
+    workdir: PathLike,
+    defaults: ml_collections.ConfigDict | None = None,
+) -> TrainState:
     """Trains all tasks, or goes on where an earlier call stopped; returns the final state.
+
+    defaults: the config from which config.json and the report mark what differs.
 
     Stopped anywhere and called again, it ends in the same bits as an uninterrupted run (on a CPU);
     and so does a run that is given more tasks at the end, within its `max_tasks`. Whatever it
@@ -29,7 +35,7 @@ def run(config: ml_collections.ConfigDict, workdir: PathLike) -> TrainState:
     keep_compiled()
     session = open_session(config, workdir)
     experiment = session.experiment
-    metadata = run_metadata(config, experiment.class_names, experiment.labels)
+    metadata = run_metadata(config, experiment.class_names, experiment.labels, defaults)
     write_metadata(session.workdir, metadata)
     with session.checkpoints, session.told_when_interrupted():
         restored = session.checkpoints.newest(session.restore)
@@ -101,6 +107,6 @@ def _close(session: Session, record: Record, name: str = finishing.RESULTS) -> d
     results = finishing.write_results(session, record, name)
     if name == finishing.RESULTS and results["finished"]:
         drawing.draw_sequence(session)
-    paths = session.workdir / name, session.workdir / pictures.FOLDER
+    paths = session.workdir / name, session.workdir / FOLDER
     session.console.closing(session.experiment.names, record, results, *paths)
     return results

@@ -15,13 +15,13 @@ from lgaa_jax.explore import codes, novelty, paths
 from lgaa_jax.files import PathLike, write_json
 from lgaa_jax.model.loading import load
 from lgaa_jax.model.model import Model
-from lgaa_jax.run.console import Console
 from lgaa_jax.run.finishing import EXPLORED, RESULTS
+from lgaa_jax.run.reporting import report_run
 from lgaa_jax.run.session import Session, open_session, require_checkpoints
-from lgaa_jax.run.tables import short_names
 from lgaa_jax.training.settings import fixed_settings, keep_compiled
 from lgaa_jax.training.strategies import STRATEGIES
 from lgaa_jax.workdir import pictures, plots, results
+from lgaa_jax.workdir.picture_files import EXPLORE_FOLDER, FOLDER, short_names, stems
 
 ROWS = 8  # of a grid
 PROBED, SHOWN = 2000, 300  # most images of a task for the numbers, and in the scatter of codes
@@ -39,7 +39,7 @@ def explore(config: ml_collections.ConfigDict, workdir: PathLike) -> dict[str, A
     require_checkpoints(workdir)
     session = open_session(config, workdir)
     model = load(workdir)
-    folder = session.workdir / pictures.FOLDER / "explore"
+    folder = session.workdir / FOLDER / EXPLORE_FOLDER
     tasks = session.experiment.tasks[: len(model.learned)]
     images = [some(task.test, PROBED) for task in tasks]
     _draw(model, tasks, images, folder)
@@ -52,7 +52,8 @@ def explore(config: ml_collections.ConfigDict, workdir: PathLike) -> dict[str, A
     measured = results.read(session.workdir)
     if measured is not None and measured["steps"] == found["step"]:
         write_json(session.workdir / RESULTS, measured | {"explore": found})
-    Console().say(f"explored    {folder}")
+        report_run(session.workdir, session.console.say)
+    session.console.say(f"explored    {folder}")
     return found
 
 
@@ -62,7 +63,7 @@ def some(split: Split, most: int) -> Split:
 
 
 def _file(folder: Path, tasks: Sequence[Task], index: int, kind: str) -> Path:
-    return folder / f"{pictures.stems([task.name for task in tasks])[index]}_{kind}.png"
+    return folder / f"{stems([task.name for task in tasks])[index]}_{kind}.png"
 
 
 def _of_each_class(split: Split, rows: int) -> np.ndarray:

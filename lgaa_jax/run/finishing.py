@@ -1,4 +1,4 @@
-"""What follows the training of a task: its evaluation, and results.json."""
+"""What follows the training of a task: its evaluation, results.json and report.html."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,10 +9,10 @@ import jax
 from lgaa_jax.files import read_json, write_json
 from lgaa_jax.run import drawing, measurement
 from lgaa_jax.run.experiment import Experiment
+from lgaa_jax.run.reporting import report_run
 from lgaa_jax.run.session import Session
-from lgaa_jax.run.tables import short_names
 from lgaa_jax.training.state import TrainState
-from lgaa_jax.workdir import pictures, plots
+from lgaa_jax.workdir import pictures
 from lgaa_jax.workdir.record import Record
 from lgaa_jax.workdir.results import measured_with, summary
 from lgaa_jax.workdir.scalars import EVALUATION, ScalarLog
@@ -91,19 +91,13 @@ def results_of(experiment: Experiment, record: Record) -> dict[str, Any]:
 
 
 def write_results(session: Session, record: Record, name: str = RESULTS) -> dict[str, Any]:
-    """Writes results.json, with the figure of the risk, or the file `name`; returns its object."""
+    """Writes results.json and report.html, or the file `name` alone; returns its object."""
     results = results_of(session.experiment, record)
     if name == RESULTS:
         results |= explored(session.workdir, results["steps"])
     write_json(session.workdir / name, results)
-    if name == RESULTS and len(record.measured) > 1 and "risk" in results:
-        names = session.experiment.names
-        short = dict(zip(names, short_names(names), strict=True))
-        entries = [
-            {**entry, "task": short[entry["task"]], "after_task": short[entry["after_task"]]}
-            for entry in results["risk"]
-        ]
-        plots.risk(session.workdir / pictures.FOLDER / "risk.png", [*short.values()], entries)
+    if name == RESULTS:
+        report_run(session.workdir, session.console.say)
     return results
 
 

@@ -9,19 +9,17 @@ import jax
 import ml_collections
 
 from lgaa_jax.errors import UserError
-from lgaa_jax.files import PathLike, read_json, write_json
+from lgaa_jax.files import PathLike, write_json
 from lgaa_jax.run.checks import FREE_KEYS
 from lgaa_jax.run.console import Console
 from lgaa_jax.run.experiment import Experiment, build
 from lgaa_jax.run.interrupts import Terminated
-from lgaa_jax.seals import opened, sealed
+from lgaa_jax.seals import sealed
 from lgaa_jax.training.state import TrainState
 from lgaa_jax.workdir import resume
 from lgaa_jax.workdir.checkpoint import Checkpoints
 from lgaa_jax.workdir.folder import usable_folder
-from lgaa_jax.workdir.record import KEYS, Record
-
-EVALUATIONS = "evaluations.json"
+from lgaa_jax.workdir.record import EVALUATIONS, Record, read_record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +44,7 @@ class Session:
         """
         state, meta = self.checkpoints.restore(step, jax.eval_shape(self.experiment.init))
         record = Record.from_json(meta)
-        stored = stored_record(self.workdir)
+        stored = read_record(self.workdir)  # where there is none, it is made from checkpoints
         if stored is not None and len(stored.measured) > len(record.measured):
             record = dataclasses.replace(stored, seconds=record.seconds)
         ended = sum(end <= step for end in self.experiment.ends)
@@ -68,12 +66,6 @@ class Session:
             then = f"goes on from step {steps[-1]}" if steps else "starts anew"
             what = "terminated" if isinstance(error, Terminated) else "interrupted"
             raise type(error)(f"{what}; the same command {then}.") from None
-
-
-def stored_record(workdir: Path) -> Record | None:
-    """The record in the file of evaluations; None where it is absent or damaged."""
-    found = opened(read_json(workdir / EVALUATIONS), KEYS)
-    return None if found is None or found.keys() < KEYS else Record.from_json(found)
 
 
 def open_session(config: ml_collections.ConfigDict, workdir: PathLike) -> Session:

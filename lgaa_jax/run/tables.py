@@ -10,9 +10,10 @@ import numpy as np
 from lgaa_jax.data.folders import is_folder
 from lgaa_jax.data.loading import Task
 from lgaa_jax.evaluation import lifelong
+from lgaa_jax.report.page import REPORT
 from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.training.state import TrainState
-from lgaa_jax.workdir.pictures import SEQUENCE, stems
+from lgaa_jax.workdir.picture_files import SEQUENCE, short_names
 from lgaa_jax.workdir.record import Record
 from lgaa_jax.workdir.results import matrix
 
@@ -99,12 +100,6 @@ def so_far(names: Sequence[str], record: Record) -> str:
     return f"{spoken(shown_metric(record)[0])} {known_tasks(names, record)}"
 
 
-def short_names(names: Sequence[str]) -> list[str]:
-    """The tasks' names, of folders without most of their paths."""
-    pairs = zip(names, stems(names), strict=True)
-    return [stem if is_folder(name) else name for name, stem in pairs]
-
-
 def after_task(names: Sequence[str], record: Record) -> str:
     """One line of the last evaluation: each task's figure, their mean and the forgetting."""
     name, unit, one = shown_metric(record)
@@ -156,6 +151,8 @@ def closing(results: dict[str, Any], path: Path, pictures: Path) -> Iterator[tup
             text += f", forgotten {100 * results['forgetting']:.1f} points"
         yield "average", text
     yield "results", str(path)
+    if (report := path.with_name(REPORT)).is_file():
+        yield "report", str(report)
     if pictures.is_dir():  # where no task has ended there are none
         whole = f" (all tasks: {SEQUENCE})" if (pictures / SEQUENCE).exists() else ""
         yield "pictures", f"{pictures}{whole}"

@@ -11,10 +11,12 @@ from lgaa_jax.model import exporting
 from lgaa_jax.run.calling import EXPORT
 from lgaa_jax.run.console import Console
 from lgaa_jax.run.finishing import EXPLORED, RESULTS
-from lgaa_jax.run.session import EVALUATIONS, require_checkpoints, stored_record
+from lgaa_jax.run.session import require_checkpoints
 from lgaa_jax.workdir import pictures, results
 from lgaa_jax.workdir.checkpoint import Checkpoints
 from lgaa_jax.workdir.metadata import CONFIG, read_metadata
+from lgaa_jax.workdir.picture_files import FOLDER
+from lgaa_jax.workdir.record import EVALUATIONS, read_record
 from lgaa_jax.workdir.scalars import METRICS, logged
 
 
@@ -49,7 +51,7 @@ def _findings(workdir: Path) -> Iterator[Finding]:
     for name, whole in _FILES.items():
         if (workdir / name).exists():
             yield _plain(name, whole(workdir))
-    for path in sorted(workdir.glob(f"{pictures.FOLDER}/**/*.png")):
+    for path in sorted(workdir.glob(f"{FOLDER}/**/*.png")):
         if not pictures.sound_png(path):
             yield _plain(str(path.relative_to(workdir)), False)
     for path in sorted(workdir.glob(f"{classifier.FOLDER}/*.msgpack")):
@@ -88,7 +90,7 @@ def _lines_whole(workdir: Path) -> bool:
 
 def _results_agree(workdir: Path) -> bool:
     """Whether results.json is what follows from the file of evaluations, where there is that."""
-    found, record = results.read(workdir), stored_record(workdir)
+    found, record = results.read(workdir), read_record(workdir)
     if found is None or record is None:
         return found is not None
     arguments: dict[str, Any] = {"end": found["steps"], "class_names": found.get("classes", {})}
@@ -108,7 +110,7 @@ def _export(folder: Path) -> Finding:
 
 
 _FILES: dict[str, Callable[[Path], bool]] = {
-    EVALUATIONS: lambda workdir: stored_record(workdir) is not None,
+    EVALUATIONS: lambda workdir: read_record(workdir) is not None,
     RESULTS: _results_agree,
     EXPLORED: lambda workdir: isinstance(read_json(workdir / EXPLORED), dict),
     METRICS: _lines_whole,

@@ -19,7 +19,9 @@ from lgaa_jax.seals import opened, sealed
 
 CONFIG = "config.json"
 # Keys that it has, of versions without a seal all that it has.
-_KEYS = frozenset({"config", "classes", "labels", "versions", "device", "command", "commit"})
+_KEYS = frozenset(
+    {"config", "changed", "classes", "labels", "versions", "device", "command", "commit"}
+)
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "lgaa-jax")
 
 
@@ -28,14 +30,37 @@ def plain_config(config: ml_collections.ConfigDict) -> dict[str, Any]:
     return json.loads(json.dumps(config.to_dict()))
 
 
+def dotted(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}} as {"a.b": 1}."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        inner = isinstance(value, Mapping)
+        flat |= dotted(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
+    return flat
+
+
+def changed(
+    config: ml_collections.ConfigDict, defaults: ml_collections.ConfigDict
+) -> dict[str, Any]:
+    """{dotted key: its default} of the keys that have another value; None where there is none."""
+    now, before = dotted(plain_config(config)), dotted(plain_config(defaults))
+    return {
+        key: before.get(key)
+        for key, value in now.items()
+        if key not in before or before[key] != value
+    }
+
+
 def run_metadata(
     config: ml_collections.ConfigDict,
     class_names: Mapping[str, Sequence[str]],
     labels: Mapping[str, Sequence[int]],
+    defaults: ml_collections.ConfigDict | None = None,
 ) -> dict[str, Any]:
     """What config.json holds.
 
-    config: every key; classes: {task: name of each label}; labels: {task: those that it has}, for
+    config: every key; changed: those that differ from the defaults, with their defaults, where
+    these are given; classes: {task: name of each label}; labels: {task: those that it has}, for
     every task in its order; versions: of the packages; device: kind and number of the devices;
     command: the command line; commit: of the sources, where git has one, with "+" when files differ
     from it.
@@ -43,6 +68,7 @@ def run_metadata(
     devices = jax.devices()
     found = {
         "config": plain_config(config),
+        **({} if defaults is None else {"changed": changed(config, defaults)}),
         "classes": {task: list(names) for task, names in class_names.items()},
         "labels": {task: list(found) for task, found in labels.items()},
         "versions": versions(),

@@ -1,9 +1,6 @@
-"""Image grids as PNG files, tables of grids, and the names of those files."""
+"""Image grids as PNG files, and tables of grids."""
 
 import io
-import re
-import unicodedata
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,14 +10,11 @@ import PIL.ImageFont
 
 from lgaa_jax.files import PathLike, write_bytes
 
-FOLDER = "images"  # of a workdir, where its pictures are
-SEQUENCE = "sequence.png"  # the one there of all tasks after all tasks
 _CELL, _GAP = 32, 2  # pixels: the least side of an image in a grid, and between the images
 _SPACE = 8  # pixels between the grids of a table
 _GREY = 128  # of the lines in a grid: seen on black and on white images
 _LETTER = 11  # pixels: size of the letters of a name
 _HEADING, _SIDE = 96, 144  # pixels: how long a name may be above a column, and beside a row
-_LONGEST = 80  # bytes of a stem: a file system takes 255 for a name, and more is added to a stem
 
 
 def grid(
@@ -62,6 +56,13 @@ def cut(
     picture = picture[-gap - rows * high : -gap, :-gap]  # what stands above are the names
     cells = picture.reshape(rows, high, cols, wide, c)
     return cells[:, gap::factor, :, gap::factor].swapaxes(1, 2)
+
+
+def columns(path: PathLike, shape: tuple[int, int, int]) -> int:
+    """How many columns of images, [H, W, C] each, are in the file of a picture that `grid` made."""
+    with PIL.Image.open(path) as picture:
+        width = picture.width
+    return (width - _GAP) // (shape[1] * _enlarged(*shape[:2], _CELL) + _GAP)
 
 
 def _enlarged(h: int, w: int, cell: int) -> int:
@@ -137,10 +138,15 @@ def _written(name: str, longest: int) -> PIL.Image.Image:
 
 def save_png(path: PathLike, array: np.ndarray) -> None:
     """Writes a picture, uint8 [H, W, 1 or 3], as PNG, at once or not at all."""
+    write_bytes(path, png(array))
+
+
+def png(array: np.ndarray) -> bytes:
+    """A picture, uint8 [H, W, 1 or 3], as the content of a PNG file."""
     encoded = io.BytesIO()
     picture = PIL.Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
     picture.save(encoded, format="PNG")
-    write_bytes(path, encoded.getvalue())
+    return encoded.getvalue()
 
 
 def read_png(path: PathLike) -> np.ndarray:
@@ -158,40 +164,3 @@ def sound_png(path: PathLike) -> bool:
     except Exception:  # decoders raise what they stumble over
         return False
     return True
-
-
-def stems(names: Sequence[str]) -> list[str]:
-    """What the names of the tasks' files begin with, in order; no two alike, in lower case either.
-
-    mnist[0-4] is mnist_0-4, mnist[2]#3 is mnist_2-3, and of a folder the last two names of its path
-    count. A stem that an earlier task has, or one that is too long, ends in a checksum of the
-    task's name. Tasks that are added at the end change no stem of those before them.
-    """
-    taken: dict[str, str] = {}  # stem by its form in which a file system may compare names
-    for name in names:
-        stem = _readable(name)
-        if len(stem.encode()) > _LONGEST or _compared(stem) in taken:
-            stem = _with_checksum(stem, name)
-        while _compared(stem) in taken:
-            stem = _with_checksum(stem, stem)
-        taken[_compared(stem)] = stem
-    return list(taken.values())
-
-
-def _readable(name: str) -> str:
-    """The letters, digits and hyphens of a task's name, "_" for all else."""
-    if name.startswith("folder:"):
-        name = "_".join(name.removeprefix("folder:").rstrip("/").split("/")[-2:])
-    name = unicodedata.normalize("NFC", name)
-    parts = (re.sub(r"[^\w-]+", "_", part).strip("_-") for part in name.split("#"))
-    return "-".join(filter(None, parts)) or "task"
-
-
-def _with_checksum(stem: str, name: str) -> str:
-    """The stem, cut where it is too long, and eight digits that tell the name from others."""
-    checksum = f"-{zlib.crc32(name.encode(errors='surrogateescape')):08x}"
-    return stem.encode()[: _LONGEST - len(checksum)].decode(errors="ignore") + checksum
-
-
-def _compared(stem: str) -> str:
-    return unicodedata.normalize("NFKC", stem).casefold()

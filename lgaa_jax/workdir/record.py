@@ -3,8 +3,13 @@
 import dataclasses
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from lgaa_jax.files import read_json
+from lgaa_jax.seals import opened
+
+EVALUATIONS = "evaluations.json"  # in a workdir: the record of its tasks' ends
 # Metrics of reconstructions; the last three in colour only.
 RECONSTRUCTION = ("mse", "psnr", "ssim", "psnr_luma", "psnr_chroma", "chroma")
 
@@ -71,6 +76,12 @@ class Record:
         measured = tuple(obj["rows"])
         unknown = (None,) * len(measured)
         return cls(measured, tuple(obj.get("measured_with", unknown)), obj["step"], obj["seconds"])
+
+
+def read_record(workdir: Path) -> Record | None:
+    """The record in the file of evaluations; None where it is absent or damaged."""
+    found = opened(read_json(workdir / EVALUATIONS), KEYS)
+    return None if found is None or found.keys() < KEYS else Record.from_json(found)
 
 
 def finite(values: Mapping[str, float]) -> dict[str, float]:

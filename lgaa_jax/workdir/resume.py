@@ -1,7 +1,7 @@
 """With which config a run may go on: with its own, or with its own and more tasks at the end."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from lgaa_jax.data.notation import split_tasks
 from lgaa_jax.errors import UserError
 from lgaa_jax.files import PathLike
 from lgaa_jax.training.strategies import STRATEGIES
-from lgaa_jax.workdir.metadata import CONFIG, plain_config, read_metadata
+from lgaa_jax.workdir.metadata import CONFIG, dotted, plain_config, read_metadata
 
 Flat = dict[str, Any]  # a config with dotted keys: {"a.b": 1}
 
@@ -39,8 +39,8 @@ def check_same_config(
     """
     if not Path(workdir, CONFIG).exists():
         return 0
-    new = _flat(plain_config(config))
-    old = {key: ADDED[key] for key in ADDED if key in new} | _flat(_read_config(workdir))
+    new = dotted(plain_config(config))
+    old = {key: ADDED[key] for key in ADDED if key in new} | dotted(_read_config(workdir))
     free = (*free, *_grown(workdir, old, new))
     differ = [
         f"{key} (there {_shown(old, key)}, now {_shown(new, key)})"
@@ -100,15 +100,6 @@ def _read_config(workdir: PathLike) -> dict[str, Any]:
             f"{path} is not the config of a run, or damaged: choose another --workdir or delete it"
         ) from error
     return config
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Flat:
-    """{"a": {"b": 1}} as {"a.b": 1}."""
-    flat: Flat = {}
-    for key, value in tree.items():
-        inner = isinstance(value, Mapping)
-        flat |= _flat(value, f"{prefix}{key}.") if inner else {f"{prefix}{key}": value}
-    return flat
 
 
 def _shown(flat: Flat, key: str) -> str:

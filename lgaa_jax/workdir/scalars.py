@@ -34,8 +34,7 @@ class ScalarLog(contextlib.AbstractContextManager["ScalarLog"]):
         place of what the file holds of them, which a kill may have cut short.
         """
         path = Path(workdir, METRICS)
-        kept = [line for line in logged(path) if line["step"] <= resume_step]
-        kept = [line for line in kept if not _evaluates(line)]
+        kept = [*training_lines(path, resume_step)]
         kept += [_line(step, task, values) for step, task, values in evaluations]
         kept.sort(key=lambda line: (line["step"], _evaluates(line)))
         write_bytes(path, "".join(map(_text, kept)).encode())
@@ -89,6 +88,11 @@ def _text(line: Mapping[str, Any]) -> str:
 
 def _evaluates(line: Mapping[str, Any]) -> bool:
     return any(name.startswith(EVALUATION) for name in line)
+
+
+def training_lines(path: Path, step: float = math.inf) -> Iterator[dict[str, Any]]:
+    """What was logged of training up to `step`; nothing where there is no such file."""
+    return (line for line in logged(path) if line["step"] <= step and not _evaluates(line))
 
 
 def logged(path: Path) -> Iterator[dict[str, Any]]:

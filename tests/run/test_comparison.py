@@ -95,6 +95,7 @@ def test_missing_runs_are_made_and_finished_ones_are_not_made_again(bench):
     assert started == [f"{run} None" for run in runs]
     assert "| accuracy digits | 0.910 ± 0.014 | 0.210 ± 0.014 |" in table.splitlines()
     assert (bench.root / "table.md").read_text() == table + "\n"
+    assert "0.910 ± 0.014" in (bench.root / "report.html").read_text()
     for name in ("results.json", "config.json"):
         (bench.root / "lgaa-2" / name).unlink()
     assert bench.compare(["lgaa", "finetune"], [0, 2]) == (table, ["train lgaa 2 None"])

@@ -115,7 +115,9 @@ def printed(write):
 def test_the_closing_table_has_the_matrix_and_the_paths(tmp_path):
     (tmp_path / "sequence.png").touch()
     results = {"average_accuracy": 0.992, "forgetting": 0.004}
-    text = printed(lambda c: c.closing(NAMES, RECORD, results, "runs/x/results.json", tmp_path))
+    (tmp_path / "report.html").touch()
+    path = tmp_path / "results.json"
+    text = printed(lambda c: c.closing(NAMES, RECORD, results, path, tmp_path))
     lines = [line.split() for line in text.strip().splitlines()]
     assert lines == [
         ["accuracy", "(%)", "digits", "letters"],
@@ -123,7 +125,8 @@ def test_the_closing_table_has_the_matrix_and_the_paths(tmp_path):
         ["after", "letters", "98.6", "99.8"],
         ["PSNR", "(dB)", "20.5", "21.4"],
         ["average", "99.2", "%,", "forgotten", "0.4", "points"],
-        ["results", "runs/x/results.json"],
+        ["results", str(path)],
+        ["report", str(tmp_path / "report.html")],
         ["pictures", str(tmp_path), "(all", "tasks:", "sequence.png)"],
     ]
 

@@ -11,10 +11,12 @@ from conftest import assert_equal, read_json, shown, small_config
 from lgaa_jax import files
 from lgaa_jax.data import embedded, sources
 from lgaa_jax.errors import UserError
+from lgaa_jax.report import run_report
 from lgaa_jax.run import drawing, driver, measurement, session, training
 from lgaa_jax.run.progress import Progress
 from lgaa_jax.workdir import pictures
 from lgaa_jax.workdir.metadata import run_metadata
+from lgaa_jax.workdir.picture_files import GRID_ROWS
 
 STEPS = 10  # two tasks of five; a checkpoint every four steps and at each task's end
 
@@ -112,6 +114,7 @@ def test_a_run_writes_what_the_design_lists(whole):
         "tensorboard",
         "images",
         "reference",
+        "report.html",
         "results.json",
     }
     results = without_seconds(workdir / "results.json")
@@ -154,12 +157,42 @@ def test_a_run_writes_what_the_design_lists(whole):
     drawn = {str(p.relative_to(workdir / "images")) for p in workdir.glob("images/*/*.png")}
     assert "1_after_letters/digits_generated.png" in drawn
     assert len(drawn) == 9
-    assert {p.name for p in workdir.glob("images/*.png")} == {"risk.png", "sequence.png"}
+    assert {p.name for p in workdir.glob("images/*.png")} == {"sequence.png"}
     written = read_json(workdir / "config.json")
     assert written["config"]["batch_size"] == 16
     assert written["device"] == {"kind": "cpu", "count": 2}
     assert written["command"]
     assert written["classes"]["letters"] == list("ABCDEFGHIJ")
+
+
+def test_the_report_has_the_numbers_of_the_results_and_is_made_of_the_files_alone(whole, tmp_path):
+    workdir, _ = whole
+    results, page = read_json(workdir / "results.json"), (workdir / "report.html").read_text()
+    numbers = [value for row in results["accuracy"] for value in row if value is not None]
+    numbers += [entry["bound"] for entry in results["risk"]]
+    numbers += [results["average_accuracy"], results["generation"]["letters"]["precision"]]
+    assert all(f'<data value="{value}">' in page for value in numbers)
+    assert page.count("data:image/png;base64,") == 3 + 2 * 3  # samples; each kind of each task
+    assert "loss reconstruction along the training steps" in page
+    for name in ("config.json", "results.json", "metrics.jsonl", "evaluations.json"):
+        shutil.copy(workdir / name, tmp_path)
+    shutil.copytree(workdir / "images", tmp_path / "images")
+    assert run_report.write(tmp_path).read_text() == page
+
+
+def test_a_report_that_cannot_be_written_is_told_and_the_run_goes_on(
+    whole, tmp_path, monkeypatch, capsys
+):
+    def fail(workdir):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(run_report, "write", fail)
+    workdir = shutil.copytree(whole[0], tmp_path / "run")
+    (workdir / "report.html").unlink()
+    driver.run(small_config(), workdir)
+    path = workdir / "report.html"
+    assert f"{path} was not written: OSError: no space left on device\n" in capsys.readouterr().out
+    assert not path.exists()
 
 
 def test_the_picture_of_the_sequence_has_samples_of_each_task_after_each_task(whole):
@@ -173,7 +206,7 @@ def test_the_picture_of_the_sequence_has_samples_of_each_task_after_each_task(wh
 
     def drawn(folder, task):
         made = pictures.read_png(whole[0] / f"images/{folder}/{task}_generated.png")
-        cells = pictures.cut(made, drawing.GRID_ROWS, (16, 16, 1))
+        cells = pictures.cut(made, GRID_ROWS, (16, 16, 1))
         return pictures.grid(cells[:2, [0, 2, 4, 7, 9]])
 
     for place, names in {

@@ -1,5 +1,7 @@
 """What --mode=explore writes of a run at test size."""
 
+import base64
+
 import numpy as np
 import pytest
 from conftest import read_json, small_config, untrained_run
@@ -47,6 +49,15 @@ def test_the_numbers_are_in_the_results_and_stay_there(explored):
     assert all(0 <= entry[score] <= 1 for score in ("reconstruction_error", "code_density"))
     driver.evaluate(small_config(**CHANGES), workdir)
     assert read_json(workdir / "results.json")["explore"] == found
+
+
+def test_the_report_has_the_figures_and_the_numbers(explored):
+    workdir, found = explored
+    page = (workdir / "report.html").read_text()
+    for path in (workdir / "images/explore").glob("*.png"):
+        assert base64.b64encode(path.read_bytes()).decode() in page
+    for value in found["linear_probe"].values():
+        assert f'<data value="{value}">' in page
 
 
 def test_a_strategy_without_an_encoder_cannot_be_explored(tmp_path):

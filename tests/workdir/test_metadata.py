@@ -24,6 +24,19 @@ def test_run_metadata_is_plain_json_with_versions(tmp_path):
     assert json.loads((tmp_path / "config.json").read_text()) == resolved
 
 
+def test_what_differs_from_the_defaults_has_its_default():
+    found = run_metadata(config(seed=2, **{"log.keep": 3}), {}, {}, defaults=config())
+    assert found["changed"] == {"seed": 0, "log.keep": 2}
+    assert run_metadata(config(seed=0), {}, {}, defaults=config())["changed"] == {}
+    added = ml_collections.ConfigDict({"seed": 0})
+    assert run_metadata(config(), {}, {}, defaults=added)["changed"] == {
+        "pair": None,
+        "log.every": None,
+        "log.keep": None,
+    }
+    assert "changed" not in run_metadata(config(), {}, {})
+
+
 def test_run_metadata_has_the_device_and_the_command_line(monkeypatch):
     monkeypatch.setattr("sys.argv", ["launch.py", "--config=a b.py"])
     found = run_metadata(config(), {}, {})

@@ -1,4 +1,4 @@
-"""The table and the figure of a comparison, from the results of its runs.
+"""The table of a comparison, from the results of its runs.
 
 A cell is the mean over the seeds and, with more than one, ± their standard deviation. It is empty
 where the run of any seed lacks the metric: a mean over fewer seeds would stand beside one over all.
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from lgaa_jax.files import write_bytes
-from lgaa_jax.workdir import plots
 
 Results = dict[str, list[dict[str, Any]]]  # results.json of each seed, by strategy
 Columns = dict[str, np.ndarray]  # what the table shows of a strategy: {metric: a value a seed}
@@ -29,17 +28,14 @@ SAMPLED = {"chroma": "sampled chroma"}
 
 
 def write(root: Path, results: Results) -> str:
-    """Writes table.md, table.csv and accuracy.png; returns the Markdown.
+    """Writes table.md and table.csv; returns the Markdown.
 
     All the results are of the same tasks.
     """
     text = markdown(results)
     write_bytes(root / "table.md", f"{text}\n".encode())
-    table = _table(results)
-    write_bytes(root / "table.csv", _csv(table, _names(table)).encode())
-    if series := panels(results):
-        tasks = next(iter(results.values()))[0]["tasks"]
-        plots.curves(root / "accuracy.png", tasks, series, "test accuracy")
+    table = columns(results)
+    write_bytes(root / "table.csv", _csv(table, metrics_of(table)).encode())
     return text
 
 
@@ -48,36 +44,23 @@ def markdown(results: Results, metrics: Sequence[str] = ()) -> str:
 
     metrics: the first words of those that are shown; none: all.
     """
-    table = _table(results)
+    table = columns(results)
     lines = [["", *table], ["---"] * (len(table) + 1)]
     lines.append(["runs", *(str(len(runs)) for runs in results.values())])
-    for name in _names(table):
+    for name in metrics_of(table):
         if not metrics or f"{name} ".startswith(tuple(f"{metric} " for metric in metrics)):
-            lines.append([name, *(_shown(c[name]) if name in c else "" for c in table.values())])
+            lines.append([name, *(shown(c[name]) if name in c else "" for c in table.values())])
     return "\n".join(f"| {' | '.join(map(_escaped, cells))} |" for cells in lines)
 
 
-def _table(results: Results) -> dict[str, Columns]:
+def columns(results: Results) -> dict[str, Columns]:
+    """The columns of the table, by strategy."""
     return {strategy: _columns(runs) for strategy, runs in results.items()}
 
 
-def _names(table: Mapping[str, Columns]) -> list[str]:
+def metrics_of(table: Mapping[str, Columns]) -> list[str]:
     """The metrics that any strategy has."""
     return list(dict.fromkeys(name for columns in table.values() for name in columns))
-
-
-def panels(results: Results) -> dict[str, dict[str, plots.Series]]:
-    """For each task with classes the accuracy on it along the sequence, by strategy."""
-    found: dict[str, dict[str, plots.Series]] = {}
-    for strategy, runs in results.items():
-        if not all("accuracy" in result for result in runs):
-            continue
-        matrices = np.array([result["accuracy"] for result in runs], np.float64)  # None is nan
-        mean, spread = matrices.mean(0), _spread(matrices)
-        for i, task in enumerate(runs[0]["tasks"]):
-            if not np.isnan(mean[-1, i]):
-                found.setdefault(task, {})[strategy] = mean[:, i], spread[:, i]
-    return found
 
 
 def _columns(runs: Sequence[dict[str, Any]]) -> Columns:
@@ -120,15 +103,16 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _spread(values: np.ndarray) -> np.ndarray:
+def spread(values: np.ndarray) -> np.ndarray:
     """The standard deviation over seeds, of a sample; nan for one seed. values: [seeds, ...]."""
     return np.std(values, axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1:], np.nan)
 
 
-def _shown(values: np.ndarray) -> str:
+def shown(values: np.ndarray) -> str:
+    """The mean and, of several seeds, the deviation, as the table has them."""
     digits = 1 if np.abs(values).max() >= 10 else 3
-    spread = "" if len(values) == 1 else f" ± {_spread(values):.{digits}f}"
-    return f"{np.mean(values):.{digits}f}{spread}"
+    deviation = "" if len(values) == 1 else f" ± {spread(values):.{digits}f}"
+    return f"{np.mean(values):.{digits}f}{deviation}"
 
 
 def _escaped(cell: str) -> str:
@@ -148,5 +132,5 @@ def _csv(table: Mapping[str, Columns], names: Sequence[str]) -> str:
 
 
 def _mean_and_spread(values: np.ndarray) -> tuple[str, str]:
-    spread = repr(float(_spread(values))) if len(values) > 1 else ""
-    return repr(float(np.mean(values))), spread
+    deviation = repr(float(spread(values))) if len(values) > 1 else ""
+    return repr(float(np.mean(values))), deviation
