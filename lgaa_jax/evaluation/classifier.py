@@ -22,7 +22,8 @@ from lgaa_jax.data.images import to_unit
 from lgaa_jax.data.loading import Split
 from lgaa_jax.data.order import stream_indices
 from lgaa_jax.files import write_bytes
-from lgaa_jax.networks import ops, residual
+from lgaa_jax.networks import ops
+from lgaa_jax.networks.layers import ClassNetwork
 from lgaa_jax.networks.modules import ClassModel
 from lgaa_jax.networks.nets import Params
 from lgaa_jax.seals import closed, unclosed
@@ -34,7 +35,6 @@ LEARNING_RATE = 1e-3  # at the start; it falls to 0 along a cosine
 WIDTH, DROPOUT = 16, 0.5  # of the judge, a class model
 RECIPE = 2  # to be raised when training changes in what the constants above do not tell
 
-Network = ClassModel | residual.ClassModel
 Carry = tuple[Params, optax.OptState]
 Begin = Callable[[jax.Array, np.ndarray], Carry]
 TakeStep = Callable[[Carry, jax.Array, np.ndarray, np.ndarray], Carry]
@@ -44,7 +44,7 @@ TakeStep = Callable[[Carry, jax.Array, np.ndarray, np.ndarray], Carry]
 class Classifier:
     """A class model, of the published layers or residual, with parameters of its own."""
 
-    model: Network
+    model: ClassNetwork
     params: Params
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,7 +63,7 @@ class Classifier:
 
 
 def train(
-    model: Network,
+    model: ClassNetwork,
     images: np.ndarray,
     labels: np.ndarray,
     steps: int,
@@ -119,12 +119,12 @@ def _read(model: ClassModel, image: np.ndarray, path: pathlib.Path) -> Params | 
     return flax.serialization.from_bytes(like, content)
 
 
-def _apply(model: Network, params: Params, images: jax.Array, **options: Any) -> Any:
+def _apply(model: ClassNetwork, params: Params, images: jax.Array, **options: Any) -> Any:
     return model.apply({"params": params}, to_unit(images), **options)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _predict(model: Network, params: Params, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _predict(model: ClassNetwork, params: Params, images: jax.Array) -> tuple[jax.Array, jax.Array]:
     logits, features = _apply(model, params, images, features=True)
     return jnp.argmax(logits, axis=-1).astype(jnp.int32), features
 

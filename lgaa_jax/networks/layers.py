@@ -1,10 +1,11 @@
-"""Building blocks of the networks: convolutions, normalisation and the shared trunk.
+"""Building blocks of the networks: convolutions, normalisation, what those of both families share.
 
 Parameters are float32. The field `dtype` of a layer is what it computes in and returns; a norm
 returns the dtype of its input and computes in float32 or wider.
 """
 
 import math
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
@@ -135,3 +136,33 @@ class Trunk(nn.Module):
             x = leaky_relu(normalisation(self.norm, features)(x))
         x = x.reshape(x.shape[0], -1)
         return leaky_relu(dense(16 * self.width, self.dtype)(x))
+
+
+class ClassNetwork(nn.Module):
+    """q(u given x): logits over the classes, read off features of the image.
+
+    A subclass has `body`, the layers that make the features.
+    """
+
+    num_classes: int
+    width: int
+    dropout: float
+    dtype: str = "float32"
+    head_init: ClassVar[nn.initializers.Initializer] = staticmethod(WEIGHT_INIT)
+
+    def body(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> features [B, F]."""
+        raise NotImplementedError
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, train: bool = False, features: bool = False
+    ) -> jax.Array | tuple[jax.Array, jax.Array]:
+        """x: [B, H, W, C] -> logits [B, U], with `features` also what they are read off, [B, F].
+
+        `train` needs a "dropout" key.
+        """
+        x = self.body(x)
+        dropped = nn.Dropout(self.dropout, deterministic=not train)(x)
+        logits = head(self.num_classes, self.head_init)(dropped)
+        return (logits, x.astype(jnp.float32)) if features else logits

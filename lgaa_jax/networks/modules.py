@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from lgaa_jax.networks import ops
-from lgaa_jax.networks.layers import Conv, ConvUp, Trunk, dense, head, normalisation
+from lgaa_jax.networks.layers import ClassNetwork, Conv, ConvUp, Trunk, dense, head, normalisation
 
 
 class Generator(nn.Module):
@@ -65,27 +65,14 @@ class Critic(nn.Module):
         return head(1)(Trunk(self.width, "affine", self.dtype)(x))[:, 0]
 
 
-class ClassModel(nn.Module):
-    """q(u given x): logits over the classes."""
+class ClassModel(ClassNetwork):
+    """q(u given x): logits over the classes; its features are the hidden layer, [B, 32 width]."""
 
-    num_classes: int
-    width: int
-    dropout: float
-    dtype: str = "float32"
-
-    @nn.compact
-    def __call__(
-        self, x: jax.Array, train: bool = False, features: bool = False
-    ) -> jax.Array | tuple[jax.Array, jax.Array]:
-        """x: [B, H, W, C] -> logits [B, U], with `features` also the hidden layer [B, 32 width].
-
-        `train` needs a "dropout" key.
-        """
+    def body(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> features [B, F]."""
         for channels in (self.width, 2 * self.width):
             x = nn.relu(ops.max_pool(Conv(channels, kernel=5, dtype=self.dtype)(x)))
-        x = nn.relu(dense(32 * self.width, self.dtype)(x.reshape(x.shape[0], -1)))
-        logits = head(self.num_classes)(nn.Dropout(self.dropout, deterministic=not train)(x))
-        return (logits, x.astype(jnp.float32)) if features else logits
+        return nn.relu(dense(32 * self.width, self.dtype)(x.reshape(x.shape[0], -1)))
 
 
 class DomainModel(nn.Module):

@@ -13,6 +13,7 @@ import ml_collections
 
 from lgaa_jax.errors import UserError
 from lgaa_jax.networks import residual
+from lgaa_jax.networks.layers import ClassNetwork
 from lgaa_jax.networks.modules import ClassModel, Critic, DomainModel, Encoder, Generator
 
 Params = dict[str, Any]  # by network
@@ -52,7 +53,7 @@ class Nets:
     generator: Generator | residual.Generator
     encoder: Encoder | residual.Encoder
     critic: Critic | residual.Critic
-    class_model: ClassModel | residual.ClassModel | None
+    class_model: ClassNetwork | None
     domain: DomainModel
     image_shape: tuple[int, int, int]
     code_size: int

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from lgaa_jax.networks import ops
-from lgaa_jax.networks.layers import Conv, dense, head, normalisation
+from lgaa_jax.networks.layers import ClassNetwork, Conv, dense, head, normalisation
 from lgaa_jax.networks.resampling import double, from_patches, mean_pool, to_patches
 
 BOTTOM = 4  # height and width of the smallest map
@@ -151,26 +151,17 @@ class Critic(nn.Module):
         return score + jnp.mean(vector * h, axis=-1)
 
 
-class ClassModel(nn.Module):
+class ClassModel(ClassNetwork):
     """q(u given x): logits over the classes.
 
     Strokes a pixel wide count here, so its first convolution is at full resolution. Blocks without
     norms, pooled between them.
     """
 
-    num_classes: int
-    width: int
-    dropout: float
-    dtype: str = "float32"
+    head_init = staticmethod(FAN_IN)
 
-    @nn.compact
-    def __call__(
-        self, x: jax.Array, train: bool = False, features: bool = False
-    ) -> jax.Array | tuple[jax.Array, jax.Array]:
-        """x: [B, H, W, C] -> logits [B, U], with `features` also what they are read off, [B, F].
-
-        `train` needs a "dropout" key.
-        """
+    def body(self, x: jax.Array) -> jax.Array:
+        """x: [B, H, W, C] -> features [B, F]."""
         conv = functools.partial(Conv, dtype=self.dtype, kernel_init=FAN_IN_RELU)
         x = nn.relu(ops.max_pool(conv(self.width, kernel=5)(x)))
         channels = 2 * self.width
@@ -181,7 +172,4 @@ class ClassModel(nn.Module):
             if x.shape[1] <= BOTTOM:
                 break
             x, channels = ops.max_pool(x), min(2 * channels, 4 * self.width)
-        x = x.reshape(x.shape[0], -1)
-        dropped = nn.Dropout(self.dropout, deterministic=not train)(x)
-        logits = head(self.num_classes, FAN_IN)(dropped)
-        return (logits, x.astype(jnp.float32)) if features else logits
+        return x.reshape(x.shape[0], -1)
