@@ -1,4 +1,4 @@
-"""The two image sets that need no download: `digits` and `letters`.
+"""Two of the image sets that need no download: `digits` and `letters`.
 
 digits   scikit-learn's 1,797 handwritten digits of 8x8, white on black. 1,297 train and 500 test
          images: a fixed permutation, cut once.
@@ -11,14 +11,14 @@ Both return (train, test), each (images uint8 [n, h, w], labels int32 [n]); same
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
+
+from lgaa_jax.data import lettering
 
 Arrays = tuple[np.ndarray, np.ndarray]  # images uint8 [n, h, w], labels int32 [n]
 
-LETTERS = "ABCDEFGHIJ"
 TRAIN_FONTS = (
     "DejaVuSans",
     "DejaVuSans-Oblique",
@@ -50,10 +50,6 @@ TEST_COPIES = 10
 
 DIGITS_TRAIN = 1297
 
-SIDE = 32  # pixels of a finished letter
-CANVAS = 3 * SIDE  # letters are transformed large and reduced at the end: smooth edges
-FONT_SIZE = 90  # canvas pixels per em
-MARGIN = 5  # canvas pixels that stay black on every side
 MAX_SHIFT = 6  # canvas pixels
 
 
@@ -80,40 +76,19 @@ def _draw_fonts(fonts: Sequence[str], copies: int, rng: np.random.Generator) -> 
     """Draws every letter `copies` times in each font: (uint8 [n, 32, 32], int32 [n])."""
     images, labels = [], []
     for font in fonts:
-        for label, letter in enumerate(LETTERS):
-            glyph, half = _glyph(font, letter)
+        for label, letter in enumerate(lettering.LETTERS):
+            glyph, half = lettering.glyph(font, letter)
             images += [_warp(glyph, half, rng) for _ in range(copies)]
             labels += [label] * copies
     return np.stack(images), np.array(labels, np.int32)
 
 
-def _glyph(font: str, letter: str) -> tuple[Image.Image, np.ndarray]:
-    """Draws one letter in the middle of the canvas; returns it with half its (width, height)."""
-    import matplotlib  # imported here: only the letters need it
-
-    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{font}.ttf"
-    typeface = ImageFont.truetype(path, FONT_SIZE, layout_engine=ImageFont.Layout.BASIC)
-    left, top, right, bottom = typeface.getbbox(letter)
-    canvas = Image.new("L", (CANVAS, CANVAS))
-    corner = ((CANVAS - left - right) / 2, (CANVAS - top - bottom) / 2)
-    ImageDraw.Draw(canvas).text(corner, letter, fill=255, font=typeface)
-    return canvas, np.array([right - left, bottom - top]) / 2
-
-
-def _warp(glyph: Image.Image, half: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _warp(letter: Image.Image, half: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Rotates, shears, scales and shifts a letter within the frame; returns uint8 [32, 32]."""
     angle, shear = rng.uniform(-0.12, 0.12), rng.uniform(-0.12, 0.12)  # radians, ratio
-    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    linear = turn @ np.array([[1, shear], [0, 1]]) * rng.uniform(0.85, 1.1)
-    room = CANVAS / 2 - MARGIN
-    extent = np.abs(linear) @ half  # half the width and height of the warped letter's box
+    mapped = lettering.linear(angle, shear, rng.uniform(0.85, 1.1))
+    room = lettering.CANVAS / 2 - lettering.MARGIN
+    extent = lettering.extent(half, mapped)
     shrink = min(1, room / extent.max())
     shift = rng.uniform(-1, 1, 2) * np.minimum(MAX_SHIFT, room - shrink * extent)
-    # Pillow asks for the map from output to input: in = inverse (out - centre - shift) + centre.
-    inverse = np.linalg.inv(shrink * linear)
-    offset = CANVAS / 2 - inverse @ (CANVAS / 2 + shift)
-    coefficients = np.column_stack([inverse, offset]).ravel().tolist()
-    warped = glyph.transform(
-        glyph.size, Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
-    )
-    return np.asarray(warped.reduce(CANVAS // SIDE))
+    return lettering.moved(letter, shrink * mapped, shift)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from lgaa_jax.data import folder_images, folders, held_out, tfds_sets
 from lgaa_jax.data.images import BACKGROUNDS, Form
+from lgaa_jax.data.labels import keep_share, label_share
 from lgaa_jax.data.notation import TaskSpec, check_tasks
 from lgaa_jax.data.sources import lookup
 from lgaa_jax.data.task_notes import task_notes
@@ -29,10 +30,14 @@ class Split:
     images: np.ndarray  # uint8 [n, H, W, C]
     labels: np.ndarray  # int32 [n], what training may know; -1 where there is none
     truth: np.ndarray  # int32 [n], the source's own labels, read by evaluation alone
+    # int32 [n, K], which value each known factor of the images has, read by exploring alone; None:
+    # their factors are not known.
+    factors: np.ndarray | None = None
 
     def take(self, chosen: np.ndarray) -> "Split":
         """The examples that are chosen, by indices or a mask."""
-        return Split(self.images[chosen], self.labels[chosen], self.truth[chosen])
+        factors = None if self.factors is None else self.factors[chosen]
+        return Split(self.images[chosen], self.labels[chosen], self.truth[chosen], factors)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Task:
     base: str  # name of the first task with the same images
     class_names: tuple[str, ...] = ()  # of each label, 0 to num_classes - 1; () if unlabelled
     notes: tuple[str, ...] = ()  # sentences on how the source is taken, and what is left out
+    factor_names: tuple[str, ...] = ()  # of the columns of `Split.factors`
 
 
 class _Loaded(NamedTuple):
@@ -56,6 +62,7 @@ class _Loaded(NamedTuple):
     test: Split
     class_names: tuple[str, ...]  # () if unlabelled
     notes: tuple[str, ...]
+    factor_names: tuple[str, ...] = ()
 
 
 def load(config: ml_collections.ConfigDict) -> tuple[Task, ...]:
@@ -67,7 +74,7 @@ def load(config: ml_collections.ConfigDict) -> tuple[Task, ...]:
     require(
         background in tuple(BACKGROUNDS), "data.background", background, " or ".join(BACKGROUNDS)
     )
-    share = _label_share(config.labels)
+    share = label_share(config.labels)
     specs = check_tasks(config.tasks, settings.data_dir)
     tasks = []
     for spec, crop in zip(specs, crops(settings.crop, len(specs)), strict=True):
@@ -89,17 +96,6 @@ def crops(text: str, tasks: int) -> list[int]:
             f"the {tasks} tasks, such as 128,250."
         )
     return [int(part) for part in parts] * (tasks // len(parts))
-
-
-def _label_share(text: str) -> float:
-    """Returns which share of the training labels is kept: 1 for "all", 0 for "none"."""
-    if text in ("all", "none"):
-        return float(text == "all")
-    if not re.fullmatch(r"0?\.[0-9]*[1-9][0-9]*", str(text)):
-        raise UserError(
-            f"labels={text!r} cannot be used; it must be all, none or a share such as 0.1."
-        )
-    return float(text)
 
 
 @functools.lru_cache(maxsize=4)
@@ -129,7 +125,13 @@ def _load_source(name: str, data_dir: str, form: Form) -> _Loaded:
     names = (
         names if len(names) == source.num_classes else tuple(map(str, range(source.num_classes)))
     )
-    return _Loaded(train, test, names, ())
+    if source.factors is None:
+        return _Loaded(train, test, names, ())
+    train, test = (
+        dataclasses.replace(split, factors=values)
+        for split, values in zip((train, test), source.factors.read(), strict=True)
+    )
+    return _Loaded(train, test, names, (), source.factors.names)
 
 
 def _gather(
@@ -168,10 +170,20 @@ def _task(spec: TaskSpec, loaded: _Loaded, share: float, config: ml_collections.
     elif share < 1:
         # A checksum, because Python's hash of a string differs between processes.
         rng = np.random.default_rng((config.seed, zlib.crc32(os.fsencode(spec.base))))
-        train = dataclasses.replace(train, labels=_keep_share(train.labels, share, rng))
+        train = dataclasses.replace(train, labels=keep_share(train.labels, share, rng))
     classes = tuple(int(c) for c in np.unique(train.labels) if c >= 0)
     names = loaded.class_names if classes else ()
-    return Task(spec.name, train, test, classes, len(names), spec.base, names, notes)
+    return Task(
+        spec.name,
+        train,
+        test,
+        classes,
+        len(names),
+        spec.base,
+        names,
+        notes,
+        loaded.factor_names,
+    )
 
 
 def _take(loaded: _Loaded, spec: TaskSpec) -> tuple[Split, Split]:
@@ -186,12 +198,3 @@ def _take(loaded: _Loaded, spec: TaskSpec) -> tuple[Split, Split]:
     if not len(test.labels):
         raise UserError(f"task {spec.name!r} has no test image; name another class as well.")
     return train, test
-
-
-def _keep_share(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Replaces all but a share of each class's labels, and at least one of each, by -1."""
-    kept = np.full_like(labels, -1)
-    for c in np.unique(labels[labels >= 0]):
-        indices = rng.permutation(np.flatnonzero(labels == c))
-        kept[indices[: max(1, round(share * len(indices)))]] = c
-    return kept

@@ -9,8 +9,19 @@ import dataclasses
 import difflib
 from collections.abc import Callable
 
-from lgaa_jax.data import embedded, folders, tfds_sets
+import numpy as np
+
+from lgaa_jax.data import embedded, folders, letter_factors, lettering, tfds_sets
 from lgaa_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Factors:
+    """The factors that determine the images of a source."""
+
+    names: tuple[str, ...]
+    # Returns (train, test): int32 [n, K], which value each factor has, from 0.
+    read: Callable[[], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,11 +33,18 @@ class Source:
     read: Callable[[], tuple[embedded.Arrays, embedded.Arrays]] | None = None
     # In the order of their labels; (): their numbers, or what TFDS calls them.
     class_names: tuple[str, ...] = ()
+    factors: Factors | None = None  # None: they are not known
 
 
 SOURCES = {
     "digits": Source(10, embedded.digits),
-    "letters": Source(10, embedded.letters, tuple(embedded.LETTERS)),
+    "letters": Source(10, embedded.letters, tuple(lettering.LETTERS)),
+    "letter_factors": Source(
+        10,
+        letter_factors.letter_factors,
+        tuple(lettering.LETTERS),
+        Factors(letter_factors.NAMES, letter_factors.values),
+    ),
     "mnist": Source(10),
     "fashion_mnist": Source(10),
     "svhn_cropped": Source(10),

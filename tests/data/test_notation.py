@@ -50,7 +50,7 @@ def test_names_stay_apart_where_a_folder_is_called_like_a_repetition(tmp_path):
         ("digits,,letters", "tasks='digits,,letters' has an empty task"),
         ("digits,", "tasks='digits,' has an empty task"),
         ("Fashion-MNIST", "unknown task 'Fashion-MNIST'.*celeb_a.*did you mean 'fashion_mnist'"),
-        ("zzzz", r"unknown task 'zzzz': there are digits, letters, mnist.*data_dir\)\.$"),
+        ("zzzz", r"unknown task 'zzzz': there are digits, letters, letter_.*data_dir\)\.$"),
         ("some:thing", "unknown task 'some:thing'"),
         ("mnist[0-4", r"cannot read the brackets of task 'mnist\[0-4'"),
         ("mnist[0]]", r"cannot read the brackets of task 'mnist\[0\]\]'"),
