@@ -12,9 +12,9 @@ from lgaa_jax.model.model import Model
 
 def scores(model: Model, images: np.ndarray) -> dict[str, np.ndarray]:
     """Scores of novelty by name: [n] each. images: [n, H, W, C] uint8 in the model's form."""
-    error = np.square((np.float64(model.reconstruct(images)) - images) / 255).mean((1, 2, 3))
+    apart = np.float64(model.reconstruct(images, floats=True)) - images / 255
     return {
-        "reconstruction_error": error,
+        "reconstruction_error": np.square(apart).mean((1, 2, 3)),
         "code_density": -log_density(model, model.encode(images)),
     }
 

@@ -57,6 +57,12 @@ METRICS = {
     "bound": _share("bound", better="lower"),
     "neighbours_of_the_task": _share("nearest codes of the same task"),
     "neighbours_of_the_class": _share("nearest codes of the same class"),
+    "task_detection": _share("taken for the task", better=""),
+    "mig": Metric("mutual information gap", digits=3, better="higher"),
+    "mig_turned": Metric("the same in axes turned at random", digits=3),
+    "disentanglement": Metric("disentanglement", digits=3, better="higher"),
+    "completeness": Metric("completeness", digits=3, better="higher"),
+    "informativeness": Metric("informativeness", digits=3, better="higher"),
     "reconstruction_error": Metric("AUROC by error of reconstruction", digits=3, better="higher"),
     "code_density": Metric("AUROC by density of the codes", digits=3, better="higher"),
 }

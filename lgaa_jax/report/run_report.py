@@ -1,38 +1,16 @@
 """report.html of a run, made from the files in its workdir alone."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from lgaa_jax.files import PathLike, write_bytes
-from lgaa_jax.report import along, charts, curves, facts, page, sequence, tables
+from lgaa_jax.report import along, charts, curves, explored, facts, page, sequence, tables
 from lgaa_jax.report.metric_names import metric
-from lgaa_jax.report.samples import MOST_BYTES, Picture, embedded
 from lgaa_jax.report.settings_table import settings
 from lgaa_jax.report.written import Written, read
-from lgaa_jax.workdir.picture_files import EXPLORE_FOLDER, FOLDER, stems
 
 SAMPLE_ROWS = 4  # of a task's samples, along the sequence
 READ_OUT = 12  # rows of the curves' values as a table
-# Of --mode=explore, as the names of its files end: what they show.
-EXPLORED = {
-    "interpolation": "From one test image to another: z, class and task move in a line.",
-    "from_the_task_before": (
-        "From an image of the task before: with z, class and task moving, and with z alone."
-    ),
-    "traversal": "One image with one dimension of z moved from -3 to 3; the strongest first.",
-    "translation": "Test images, their reconstructions, and their content in each task.",
-    "neighbours": "Test images and their nearest by z among the test images of all tasks.",
-}
-
-
-class Explored(NamedTuple):
-    """A figure of --mode=explore; picture: None where it is too large for the page."""
-
-    title: str
-    text: str
-    picture: Picture | None
-    path: Path  # from the workdir
 
 
 def write(workdir: PathLike) -> Path:
@@ -71,9 +49,8 @@ def context(written: Written) -> dict[str, Any]:
         "losses": _charts(losses, written, ends),
         "others": _charts(curves.other_panels(lines), written, ends),
         "values": _values(losses),
-        "explored": list(explored(written)),
-        "explore": tables.explore_table(written),
-        "novelty": tables.novelty_table(written),
+        "explored": list(explored.figures(written)),
+        "explored_tables": list(explored.tables(written)),
     }
 
 
@@ -103,24 +80,3 @@ def _note(written: Written) -> sequence.Note:
         return "" if value is None else f"{metric(name).name} {metric(name).text(value)} %"
 
     return note
-
-
-def explored(written: Written) -> Iterator[Explored]:
-    """The figures of --mode=explore, where it explored what was measured."""
-    if "explore" not in written.results:
-        return
-    room = MOST_BYTES
-    within = Path(FOLDER, EXPLORE_FOLDER)
-    names = zip(stems(written.names), written.short, strict=True)
-    files = [(f"{stem}_{kind}.png", short, text) for stem, short in names for kind, text in _KINDS]
-    files.append(("codes.png", "all tasks", "Codes of test images in a plane, by task and class."))
-    for file, title, text in files:
-        path = written.folder / within / file
-        if path.is_file():
-            content = path.read_bytes()
-            room -= len(content)
-            picture = embedded(content, f"{title}: {text}") if room >= 0 else None
-            yield Explored(title, text, picture, within / file)
-
-
-_KINDS = tuple(EXPLORED.items())

@@ -100,49 +100,15 @@ def images_table(written: Written) -> Table | None:
         found = results.get(group, {})
         for key in dict.fromkeys(key for values in found.values() for key in values):
             cells = [number(key, found.get(name, {}).get(key)) for name in names]
-            rows.append((f"{_titled(key)}, {of}", cells))
+            rows.append((f"{titled(key)}, {of}", cells))
     for key in ("domain_accuracy", "linear_probe"):
         if key in results:
-            rows.append((_titled(key), [number(key, value) for value in results[key]]))
+            rows.append((titled(key), [number(key, value) for value in results[key]]))
     caption = "Images and codes of each task after the last one. ↑ higher is better, ↓ lower."
     return Table(caption, "metric", written.short, rows) if rows else None
 
 
-def explore_table(written: Written) -> Table | None:
-    """What --mode=explore measured of each task."""
-    found = written.results.get("explore", {})
-    keys = [key for key in _EXPLORED if key in found]
-    rows = [
-        (_titled(key), [number(key, found[key].get(name)) for name in written.names])
-        for key in keys
-    ]
-    caption = f"Codes z of the {written.split} images of each task. ↑ higher is better."
-    return Table(caption, "metric", written.short, rows) if rows else None
-
-
-_EXPLORED = ("linear_probe", "neighbours_of_the_task", "neighbours_of_the_class")
-
-
-def novelty_table(written: Written) -> Table | None:
-    """How well images of the next task are told as new, after each task but the last."""
-    entries = written.results.get("explore", {}).get("novelty", [])
-    short = dict(zip(written.names, written.short, strict=True))
-    keys = [key for key in _NOVELTY if any(key in entry for entry in entries)]
-    rows = [
-        (
-            f"{short[entry['unseen']]} after {short[entry['after_task']]}",
-            [number(key, entry.get(key)) for key in keys],
-        )
-        for entry in entries
-    ]
-    caption = f"How well {written.split} images of the next task are told as new. Chance is 0.5."
-    return Table(caption, "new task", [metric(key).title for key in keys], rows) if rows else None
-
-
-_NOVELTY = ("reconstruction_error", "code_density")
-
-
-def _titled(name: str) -> str:
+def titled(name: str) -> str:
     """The title of a metric with an arrow for the better way."""
     arrow = {"higher": " ↑", "lower": " ↓", "": ""}[metric(name).better]
     return f"{metric(name).title}{arrow}"

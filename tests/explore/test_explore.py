@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from lgaa_jax.explore import codes, novelty
+from lgaa_jax.explore import codes, novelty, paths
 from lgaa_jax.model.tasks import LearnedTask
 
 Z = 5
@@ -80,12 +80,28 @@ def test_auroc_counts_the_pairs_in_order():
 
 def test_what_is_new_is_reconstructed_worse_and_lies_where_codes_are_thin():
     images = RNG.integers(0, 256, (7, 2, 2, 1), np.uint8)
-    fake = model(
-        {}, reconstruct=lambda x: (x // 2).astype(np.uint8), encode=lambda x: POINTS[: len(x)]
-    )
+    fake = model({}, reconstruct=lambda x, floats: x // 2 / 255, encode=lambda x: POINTS[: len(x)])
     got = novelty.scores(fake, images)
     error = np.square((images - images // 2.0) / 255).mean((1, 2, 3))
     np.testing.assert_allclose(got["reconstruction_error"], error, rtol=0.02)
     np.testing.assert_allclose(got["code_density"], -codes.log_density(fake, POINTS))
     found = novelty.detection(fake, images[:4] // 4, images[4:])
     assert found["reconstruction_error"] == 1.0
+
+
+def test_grids_of_new_images_have_a_column_for_each_class_and_each_task():
+    """Of a generator that shows task, label and number of an image."""
+
+    def generate(n, task, label=9):
+        shown = [100 * (task == "b") + 10 * label + i for i in range(n)]
+        return np.array(shown, np.uint8).reshape(n, 1, 1, 1)
+
+    def known(task):
+        return {0: "x", 2: "z"} if task == "a" else {}
+
+    fake = model({}, generate=generate, classes=known, tasks=["a", "b"])
+    assert paths.classes(fake, "a", 3)[..., 0, 0, 0].tolist() == [[0, 20], [1, 21], [2, 22]]
+    without = paths.classes(fake, "b", 2)
+    assert without.shape == (2, 10, 1, 1, 1)
+    assert np.unique(without).size == 20  # no image twice
+    assert paths.tasks(fake, 2)[..., 0, 0, 0].tolist() == [[90, 190], [91, 191]]

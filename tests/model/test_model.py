@@ -15,6 +15,7 @@ from conftest import LEARNED, read_json, small_config, untrained_run
 import lgaa_jax
 from lgaa_jax.data import loading
 from lgaa_jax.errors import UserError
+from lgaa_jax.model import programs
 from lgaa_jax.training.sampling import generate
 from lgaa_jax.training.state import TrainState
 from lgaa_jax.workdir.metadata import read_metadata, write_metadata
@@ -77,6 +78,16 @@ def test_samples_are_of_the_seed_and_the_class_that_was_asked_for(model):
     assert (x != model.generate(300, "letters", label="D", seed=1)).any()
     turns = model.generate(20, "letters", seed=3)
     np.testing.assert_array_equal(turns, model.generate(20, "letters", [*range(10)] * 2, seed=3))
+
+
+def test_samples_of_every_class_and_task_are_of_the_same_normal_numbers(model):
+    mean, factor = (np.float64(model.state.codes[name]) for name in ("mean", "factor"))
+    found = []
+    for u, d in ((1, 0), (4, 1)):
+        cells = np.full((2, 5), [[u], [d]], np.int32)
+        z, *_ = programs.sample(model.nets, model.state.codes, jax.random.key(3), *cells)
+        found.append(np.linalg.solve(factor[d, u], (np.asarray(z) - mean[d, u]).T))
+    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-5)
 
 
 def test_a_decoded_code_is_what_the_generator_makes_of_it(model):
