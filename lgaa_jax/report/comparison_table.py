@@ -25,6 +25,7 @@ RECONSTRUCTED = (
     ("chroma", "chroma"),
 )
 SAMPLED = {"chroma": "sampled chroma"}
+SCORES = {"mig": "MIG", "mig_turned": "MIG in turned axes"}  # what it calls those of explore
 
 
 def write(root: Path, results: Results) -> str:
@@ -91,7 +92,22 @@ def _scalars(result: Mapping[str, Any]) -> dict[str, float]:
         if entry["after_task"] == tasks[-1]:
             terms = [term for term in ("discrepancy", "bound") if term in entry]
             scalars |= {f"{term} {entry['task']}": entry[term] for term in terms}
-    return scalars | {"minutes": result["seconds"] / 60}
+    return scalars | _explored(result.get("explore", {})) | {"minutes": result["seconds"] / 60}
+
+
+def _explored(found: Mapping[str, Any]) -> dict[str, float]:
+    """What a run that was explored has beside, of the codes z and of z with the inferred class."""
+    scalars = {}
+    for entry in found.get("novelty", ()):
+        for score in ("reconstruction_error", "code_density"):
+            scalars[f"novelty of {entry['unseen']}, {_words(score)}"] = entry[score]
+    for entry in found.get("disentanglement", ()):
+        for code in ("z", "z_and_class"):
+            for score, value in entry.get(code, {}).items():
+                if score != "by_factor":
+                    of = f"{SCORES.get(score, score)} of {_words(code)}, {entry['task']}"
+                    scalars[f"{of} after {entry['after_task']}"] = value
+    return scalars
 
 
 def _by_task(name: str, tasks: Sequence[str], values: Iterable[float | None]) -> dict[str, float]:

@@ -115,3 +115,21 @@ def test_a_bar_in_a_folders_name_ends_no_cell(tmp_path):
     results = {"tasks": ["folder:a|b"], "accuracy": [[0.5]], "seconds": 6}
     table = comparison_table.write(tmp_path, {"lgaa": [results]})
     assert "| accuracy folder:a\\|b | 0.500 |" in table.splitlines()
+
+
+def test_a_run_that_was_explored_has_its_novelty_and_disentanglement():
+    new = {"after_task": "a", "unseen": "b", "reconstruction_error": 0.75, "code_density": 0.5}
+    scores = {"mig": 0.25, "mig_turned": 0.125, "completeness": 0.375, "by_factor": {"x": {}}}
+    held = {"after_task": "b", "task": "a", "z": scores, "z_and_class": {**scores, "mig": 0.625}}
+    explore = {"novelty": [new], "disentanglement": [held], "step": 10}
+    shown = cells(comparison_table.markdown({"lgaa": [RESULTS | {"explore": explore}]}))
+    expected = {
+        "novelty of b, reconstruction error": "0.750",
+        "novelty of b, code density": "0.500",
+        "MIG of z, a after b": "0.250",
+        "MIG in turned axes of z, a after b": "0.125",
+        "completeness of z, a after b": "0.375",
+        "MIG of z and class, a after b": "0.625",
+    }
+    assert {name: shown[name] for name in expected} == {k: [v] for k, v in expected.items()}
+    assert not any("by_factor" in name or "by factor" in name for name in shown)
