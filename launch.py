@@ -29,12 +29,15 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Where the run writes; default ru
 MODE = flags.DEFINE_enum(
     "mode",
     "train",
-    ["train", "eval", "explore", "export", "compare", "verify"],
+    ["train", "eval", "explore", "export", "compare", "verify", "rerun"],
     "train (starts or resumes), eval (a checkpoint), explore (its codes), export (the model), "
-    "compare (strategies and seeds) or verify (the files of a run).",
+    "compare (strategies and seeds), verify (the files of a run) or rerun (a step that failed).",
 )
 STEP = flags.DEFINE_integer(
-    "step", None, "Step of the checkpoint that eval or export loads; default the last."
+    "step",
+    None,
+    "Step of the checkpoint that eval or export loads, or that rerun takes; default the last, or "
+    "the one that failed.",
 )
 STRATEGIES = flags.DEFINE_list("strategies", None, "What compare runs; default the config's.")
 SEEDS = flags.DEFINE_list("seeds", None, "Seeds that compare runs; default the config's.")
@@ -42,7 +45,7 @@ DEVICES = flags.DEFINE_list(
     "devices", None, "Numbers of the GPUs or TPU chips that compare uses, a run at a time on each."
 )
 ONLY_WITH = {
-    "step": ("eval", "export"),
+    "step": ("eval", "export", "rerun"),
     "strategies": ("compare",),
     "seeds": ("compare",),
     "devices": ("compare",),
@@ -163,6 +166,10 @@ def main(argv: list[str]) -> None:
             from lgaa_jax.run import verifying
 
             sys.exit(0 if verifying.verify(workdir) else 1)
+        elif MODE.value == "rerun":
+            from lgaa_jax.run import rerun
+
+            rerun.rerun(CONFIG.value, workdir, STEP.value)
         elif MODE.value == "export":
             from lgaa_jax.run import calling
 

@@ -34,7 +34,7 @@ from lgaa_jax.training.learner import build_learner
 from lgaa_jax.training.phases import Phases
 from lgaa_jax.training.replay import replay_spec
 from lgaa_jax.training.state import begin_task
-from lgaa_jax.workdir.metadata import run_metadata, write_metadata
+from lgaa_jax.workdir.metadata import write_metadata
 from lgaa_jax.workdir.record import Record
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -149,8 +149,7 @@ def untrained_run(config, workdir):
     A run that is there already, of fewer tasks, goes on to the others.
     """
     run = open_session(config, workdir)
-    metadata = run_metadata(config, run.experiment.class_names, run.experiment.labels)
-    write_metadata(workdir, metadata)
+    write_metadata(workdir, run.written)
     state = run.fresh()
     with run.checkpoints:
         taken = max(run.checkpoints.steps(), default=0)
@@ -158,7 +157,7 @@ def untrained_run(config, workdir):
             state = begin_task(state) if task else state
             state = state.replace(step=jnp.int32(end))
             if end > taken:
-                run.checkpoints.save(end, state, Record().to_json())
+                run.save(end, state, Record())
     driver.run(config, workdir)
 
 

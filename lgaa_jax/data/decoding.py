@@ -2,6 +2,7 @@
 
 formats      every still format that Pillow decodes by itself; of several frames or pages the first
 orientation  the only thing that is read of EXIF
+size         at most `MOST_PIXELS`; of an animation no frame but the first is decoded
 depth        16-bit grey loses its lower 8 bits; floating point is taken as 0 to 255
 
 A damaged file makes Pillow raise whatever its decoder stumbles over: here all of it becomes one
@@ -27,6 +28,8 @@ Fit = Callable[[Image.Image], np.ndarray]  # to uint8 [size, size, channels]
 
 # They need another program, a library or a decoder that Pillow does not have.
 NOT_STILL = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+# Of one image, a bound on memory and time: a file of a few bytes may claim any size.
+MOST_PIXELS = 80_000_000
 FULL = {"16-bit": 65535, "floating-point": 255}  # the value of white in deep images
 ORIENTATION = 0x0112  # EXIF's tag
 TURNS = {
@@ -95,6 +98,8 @@ def opened(file: Path | BinaryIO) -> Iterator[Image.Image]:
     """Opens and decodes an image for the block; what is raised in it becomes a BrokenImageError."""
     try:
         with Image.open(file, formats=formats()) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise ValueError(f"{image.width}x{image.height} pixels are too many")
             image.load()
             yield image
     except Exception as error:  # decoders raise what they stumble over: TypeError, struct.error ...

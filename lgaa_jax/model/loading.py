@@ -21,7 +21,7 @@ from lgaa_jax.training.settings import fixed_settings, keep_compiled
 from lgaa_jax.training.state import TrainState
 from lgaa_jax.training.strategies import STRATEGIES
 from lgaa_jax.workdir.checkpoint import Checkpoints
-from lgaa_jax.workdir.metadata import CONFIG, read_metadata
+from lgaa_jax.workdir.metadata import CONFIG, read_metadata, require_format
 from lgaa_jax.workdir.results import read
 from lgaa_jax.workdir.resume import ADDED
 
@@ -74,6 +74,7 @@ def read_written(folder: Path) -> dict[str, Any]:
         _config(written)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is not the config of a run, or damaged.") from error
+    require_format(folder, written)
     if "labels" not in written:
         raise UserError(
             f"the run in {folder} is of an earlier version, which did not write down what labels "

@@ -13,14 +13,6 @@ from lgaa_jax.training import adversarial
 from lgaa_jax.training.batching import replay_fraction
 from lgaa_jax.training.strategies import STRATEGIES
 
-# Beginnings of the keys that may change when a run is resumed: they change nothing in training.
-FREE_KEYS = (
-    "log.",
-    *(f"eval.{k}" for k in ("generation", "samples", "classifier_steps")),
-    *(f"eval.{k}" for k in ("reference_dir", "inception_weights")),
-    "data.data_dir",
-    "data.cache_dir",
-)
 CHOICES = {
     "strategy": tuple(STRATEGIES),
     "compute_dtype": ("float32", "bfloat16"),

@@ -13,7 +13,8 @@ from lgaa_jax.errors import UserError
 from lgaa_jax.evaluation import classifier
 from lgaa_jax.files import PathLike
 from lgaa_jax.report import comparison_table
-from lgaa_jax.run.checks import FREE_KEYS, check_config
+from lgaa_jax.run.checks import check_config
+from lgaa_jax.run.free_keys import FREE_KEYS
 from lgaa_jax.run.interrupts import Terminated
 from lgaa_jax.run.processes import run_all
 from lgaa_jax.run.reporting import report_comparison

@@ -35,9 +35,9 @@ def draw_missing(session: Session, state: TrainState, task: int, log: ScalarLog 
         own = {kind: path for (i, kind), path in paths.items() if i == index}
         if not all(map(pictures.sound_png, own.values())):
             for kind, picture in task_grids(session.experiment, state, index).items():
-                pictures.save_png(own[kind], picture)
-        if log is not None:
-            for kind, path in own.items():
+                session.draw(own[kind], picture)
+        for kind, path in own.items():
+            if log is not None and pictures.sound_png(path):
                 name = f"{session.experiment.names[index]}/{kind}"
                 log.image(int(state.step), name, pictures.read_png(path))
 
@@ -57,10 +57,15 @@ def draw_sequence(session: Session) -> None:
             return None
         return some_cells(pictures.cut(pictures.read_png(path), GRID_ROWS, shape))
 
+    paths = [
+        path for column in columns for (_, kind), path in column.items() if kind == "generated"
+    ]
+    if not all(map(pictures.sound_png, paths)):
+        return  # one could not be written, which was told; the same command draws it when it can
     blocks = [[block(paths.get((index, "generated"))) for paths in columns] for index in tasks]
     names = short_names(experiment.names)
     figure = pictures.table(blocks, names, [f"after {name}" for name in names])
-    pictures.save_png(session.workdir / FOLDER / SEQUENCE, figure)
+    session.draw(session.workdir / FOLDER / SEQUENCE, figure)
 
 
 def some_cells(cells: np.ndarray) -> np.ndarray:

@@ -6,13 +6,13 @@ from typing import Any
 import ml_collections
 
 from lgaa_jax.files import PathLike
-from lgaa_jax.run import drawing, finishing
-from lgaa_jax.run.session import Session, open_session, require_checkpoints
+from lgaa_jax.run import drawing, finishing, watching
+from lgaa_jax.run.session import Session, at_work, open_session, require_checkpoints
 from lgaa_jax.run.tables import so_far
 from lgaa_jax.run.training import train_task
 from lgaa_jax.training.settings import fixed_settings, keep_compiled
 from lgaa_jax.training.state import TrainState, begin_task
-from lgaa_jax.workdir.metadata import run_metadata, write_metadata
+from lgaa_jax.workdir.metadata import write_metadata
 from lgaa_jax.workdir.picture_files import FOLDER
 from lgaa_jax.workdir.record import Record
 from lgaa_jax.workdir.scalars import ScalarLog
@@ -33,12 +33,11 @@ def run(
     writes beside checkpoints and training metrics is made again where it is missing.
     """
     keep_compiled()
-    session = open_session(config, workdir)
-    experiment = session.experiment
-    metadata = run_metadata(config, experiment.class_names, experiment.labels, defaults)
-    write_metadata(session.workdir, metadata)
-    with session.checkpoints, session.told_when_interrupted():
+    opened = open_session(config, workdir, defaults)
+    with at_work(opened) as session, session.told_when_interrupted():
+        experiment = session.experiment
         restored = session.checkpoints.newest(session.restore)
+        write_metadata(session.workdir, session.written)
         state, record = restored or (session.fresh(), Record())
         step, total = int(state.step), experiment.ends[-1]
         going_on = "finished" if step == total else f"going on at step {step} of {total}"
@@ -72,6 +71,8 @@ def _train(session: Session, state: TrainState, record: Record) -> tuple[TrainSt
             if step < total:
                 finishing.write_results(session, record)
                 console.after_task(experiment.names, record)
+                for sentence in watching.warnings(experiment, state, task):
+                    console.say(f"warning: {sentence}")
     return state, record
 
 
@@ -86,8 +87,8 @@ def evaluate(
     keep_compiled()
     require_checkpoints(workdir)
     # The file of evaluations goes up to the last step: an earlier one must not cut it short.
-    session = dataclasses.replace(open_session(config, workdir), keeps=step is None)
-    with session.checkpoints:
+    opened = dataclasses.replace(open_session(config, workdir), keeps=step is None)
+    with at_work(opened) as session:
         state, record = session.checkpoints.at(step, session.restore)
         task, at_end = int(state.task), int(state.step) in session.experiment.ends
         status = f"step {int(state.step)} of {session.experiment.ends[-1]}"

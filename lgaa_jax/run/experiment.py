@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import ml_collections
 import numpy as np
 
 from lgaa_jax.data import loading
+from lgaa_jax.data.fingerprint import fingerprint
 from lgaa_jax.data.loading import Task
 from lgaa_jax.networks import ops
 from lgaa_jax.networks.nets import Nets, build_nets
@@ -53,6 +55,11 @@ class Experiment:
         """The labels of the classes that each task has, by task."""
         rows = zip(self.names, np.asarray(self.class_mask), strict=False)
         return {name: np.flatnonzero(row).tolist() for name, row in rows}
+
+    @property
+    def fingerprints(self) -> dict[str, dict[str, Any]]:
+        """By what the data of each task are known again, by task."""
+        return {task.name: fingerprint(task) for task in self.tasks}
 
     def alike(self, index: int, task: int) -> np.ndarray:
         """[N] bool: the tasks met when `task` ends that have the images of the task `index`."""

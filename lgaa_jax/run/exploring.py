@@ -14,7 +14,7 @@ from lgaa_jax.model.loading import load
 from lgaa_jax.run.finishing import EXPLORED, RESULTS
 from lgaa_jax.run.illustrating import ROWS, Explored, draw, draw_traversal, some
 from lgaa_jax.run.reporting import report_run
-from lgaa_jax.run.session import Session, open_session, require_checkpoints
+from lgaa_jax.run.session import Session, at_work, open_session, require_checkpoints
 from lgaa_jax.training.settings import fixed_settings, keep_compiled
 from lgaa_jax.training.strategies import STRATEGIES
 from lgaa_jax.workdir import pictures, results
@@ -33,8 +33,12 @@ def explore(config: ml_collections.ConfigDict, workdir: PathLike) -> dict[str, A
             f"strategy={config.strategy!r} trains no encoder, so there are no codes to explore."
         )
     require_checkpoints(workdir)
-    session = open_session(config, workdir)
-    model = load(workdir)
+    with at_work(open_session(config, workdir)) as session:
+        return _explore(session)
+
+
+def _explore(session: Session) -> dict[str, Any]:
+    model = load(session.workdir)
     tasks = session.experiment.tasks[: len(model.learned)]
     images = [some(task.test, PROBED) for task in tasks]
     folder = session.workdir / FOLDER / EXPLORE_FOLDER

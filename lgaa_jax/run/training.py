@@ -1,15 +1,16 @@
 """The loop over the steps of one task."""
 
 import contextlib
+import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import numpy as np
 
-from lgaa_jax.errors import UserError
 from lgaa_jax.run import interrupts
+from lgaa_jax.run.experiment import Experiment
+from lgaa_jax.run.health import FAILURE, Health
 from lgaa_jax.run.progress import Progress
 from lgaa_jax.run.session import Session
 from lgaa_jax.training.phases import Metrics
@@ -38,29 +39,20 @@ def train_task(
     if first == last:
         return state, record
     begin = time.monotonic()
-    pool = experiment.batches.pool(task, state)
-    num_pool = np.int32(experiment.batches.num_pool(task))
     writer = MetricsWriter(session, task, log, progress)
 
     def save(step: int) -> None:
         writer.write()
         log.flush()
         seconds = record.after(time.monotonic() - begin)
-        session.checkpoints.save(step, state, seconds.to_json())
+        session.save(step, state, seconds)
 
-    periods = config.log.every, config.log.checkpoint_every
     stop = interrupts.never
     with contextlib.ExitStack() as stack:
-        for start, end in calls(first, last, experiment.steps_per_call, periods):
-            indices = np.zeros((experiment.steps_per_call, config.batch_size), np.int32)
-            for row, step in enumerate(range(start, end)):
-                indices[row] = experiment.batches.indices(task, step)
-            with jax.transfer_guard("disallow"):
-                given = jax.device_put((indices, num_pool, np.int32(end - start)))
-                state, metrics = experiment.train_steps(state, experiment.train_key, pool, *given)
+        for start, end, call in Calls(experiment, state, task):
+            state, metrics = call(state)
             writer.write()
-            if end == last or any(end % period == 0 for period in periods):
-                writer.hold(end, metrics)
+            writer.hold(end, metrics)
             if end % config.log.checkpoint_every == 0 and end < last:
                 save(end)
             progress.update(end - start)
@@ -74,31 +66,56 @@ def train_task(
     session.checkpoints.wait()
     if came := stop():  # in the last call
         raise came
+    (session.workdir / FAILURE).unlink(missing_ok=True)  # it came by the step that had failed
     return state, record.after(time.monotonic() - begin)
 
 
+class Calls:
+    """The calls of the compiled program that lead from a state to the end of its task."""
+
+    def __init__(self, experiment: Experiment, state: TrainState, task: int):
+        self._experiment, self._task = experiment, task
+        self._first, self._last = int(state.step), experiment.ends[task]
+        self._pool = experiment.batches.pool(task, state)
+        self._num_pool = np.int32(experiment.batches.num_pool(task))
+
+    def __iter__(self) -> Iterator[tuple[int, int, Callable]]:
+        """The first step of each, the one after, and `state -> (state, metrics)`, which donates."""
+        config, most = self._experiment.config, self._experiment.steps_per_call
+        periods = config.log.every, config.log.checkpoint_every
+        for start, end in calls(self._first, self._last, most, periods):
+            yield start, end, functools.partial(self._call, start, end)
+
+    def _call(self, start: int, end: int, state: TrainState) -> tuple[TrainState, Metrics]:
+        experiment, batch_size = self._experiment, self._experiment.config.batch_size
+        indices = np.zeros((experiment.steps_per_call, batch_size), np.int32)
+        for row, step in enumerate(range(start, end)):
+            indices[row] = experiment.batches.indices(self._task, step)
+        with jax.transfer_guard("disallow"):
+            given = jax.device_put((indices, self._num_pool, np.int32(end - start)))
+            return experiment.train_steps(state, experiment.train_key, self._pool, *given)
+
+
 class MetricsWriter:
-    """Logs the metrics of a step when the next call is under way, so as not to wait for them."""
+    """Checks the metrics of each call, and logs some, when the next is under way: no wait."""
 
     def __init__(self, session: Session, task: int, log: ScalarLog, progress: Progress):
         self._session, self._task, self._log, self._progress = session, task, log, progress
         self._held: tuple[int, Metrics] | None = None
         self._clock: tuple[int, float] | None = None  # step and time of the last line
+        self._health = Health(session, session.experiment.names[task])
 
     def hold(self, step: int, metrics: Metrics) -> None:
         """Keeps the metrics of a step until the next `write`."""
         self._held = step, metrics
 
     def write(self) -> None:
-        """Logs what is held; raises UserError where a value is not finite."""
+        """Checks what is held, and logs it where a line is due. Raises as `Health.check` does."""
         if self._held is None:
             return
         (step, metrics), self._held = self._held, None
         experiment = self._session.experiment
-        name = experiment.names[self._task]
-        scalars = finite(
-            jax.device_get(metrics), step, name, self._session.checkpoints.sound_steps()
-        )
+        scalars = self._health.check(step, jax.device_get(metrics))
         if step % experiment.config.log.every and step != experiment.ends[self._task]:
             return
         rates = {
@@ -108,7 +125,7 @@ class MetricsWriter:
         speed = self._speed(step, experiment.config.batch_size)
         self._log.scalars(step, self._task, scalars | rates | speed)
         losses = {k.removeprefix(LOSS): v for k, v in scalars.items() if k.startswith(LOSS)}
-        self._progress.show(name, losses)
+        self._progress.show(experiment.names[self._task], losses)
 
     def _speed(self, step: int, batch_size: int) -> dict[str, float]:
         """Steps and images a second since the last line; none for the first, which compiles."""
@@ -129,21 +146,3 @@ def calls(first: int, last: int, most: int, periods: Sequence[int]) -> Iterator[
         end = min(last, first + most, *((first // period + 1) * period for period in periods))
         yield first, end
         first = end
-
-
-def finite(
-    metrics: Mapping[str, Any], step: int, task: str, saved: Sequence[int]
-) -> dict[str, float]:
-    """The metrics as floats; raises UserError with the first one that is not finite.
-
-    saved: the steps that have a checkpoint.
-    """
-    values = {name: float(value) for name, value in metrics.items()}
-    for name, value in values.items():
-        if not np.isfinite(value):
-            kept = f"the checkpoint of step {saved[-1]} is kept" if saved else "nothing was saved"
-            raise UserError(
-                f"{name} became {value} by step {step} (task {task}), so training stopped; {kept}: "
-                "start anew with lower learning rates or another seed, in another --workdir."
-            )
-    return values

@@ -1,6 +1,7 @@
 """Checkpoints in `<workdir>/checkpoints`: which are kept, and which can be trusted."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -20,9 +21,8 @@ Read = TypeVar("Read")
 class Checkpoints:
     """The checkpoints of one run: saved in the background, restored bit for bit or not at all.
 
-    A context manager; leaving it waits for the saving under way. The folder is made by the first
-    save, so to ask for the steps of a run that does not exist leaves no trace. An older checkpoint
-    is dropped only when a later one has been seen to be readable; a damaged one never is.
+    A context manager; leaving it waits for the saving under way. The first save makes the folder.
+    An older checkpoint is dropped when a later one was seen to be readable; a damaged one never is.
     """
 
     def __init__(self, workdir: PathLike, keep: int = 1, task_ends: Sequence[int] = ()):
@@ -32,8 +32,7 @@ class Checkpoints:
         """
         if keep < 1:
             raise UserError(f"log.keep_checkpoints is {keep}: keep at least 1 checkpoint")
-        # Orbax takes absolute paths only.
-        self.folder = expand(workdir).resolve() / "checkpoints"
+        self.folder = expand(workdir).resolve() / "checkpoints"  # Orbax takes absolute paths only
         self._storage = Storage(self.folder)
         self._keep = keep
         self._task_ends = {int(step) for step in task_ends}
@@ -61,13 +60,13 @@ class Checkpoints:
             raise UserError(f"there is no checkpoint in {self.folder}: train there first")
         return found
 
-    def newest(self, read: Callable[[int], Read]) -> Read | None:
+    def newest(self, read: Callable[[int], Read], below: float = math.inf) -> Read | None:
         """What `read` gives of the newest sound checkpoint; None where there is no checkpoint.
 
         read: of a step. Where it finds damage, that is logged, and the step before is taken.
-        Raises UserError where none is sound.
+        below: a step after those asked for. Raises UserError where none is sound.
         """
-        steps = self.steps()
+        steps = [step for step in self.steps() if step < below]
         for step in reversed(steps):
             try:
                 return read(step)
@@ -97,13 +96,13 @@ class Checkpoints:
     def wait(self) -> None:
         """Waits until all that was saved is on disk, and looks at it; then drops what is too old.
 
-        Raises what the saving raised, and UserError when what was saved cannot be read.
+        Raises UserError when it cannot be written, or what was saved cannot be read.
         """
         if not self._storage.used:
             return
+        step, self._unseen = self._unseen, None
         self._storage.wait()
-        if self._unseen is not None:
-            step, self._unseen = self._unseen, None
+        if step is not None:
             self._look_at(step)
             self._drop_old()
 
@@ -114,6 +113,11 @@ class Checkpoints:
                 self.wait()
             finally:
                 self._storage.close()
+
+    def meta(self, step: int) -> Any:
+        """The meta of a step alone. Raises as `restore` does."""
+        with self._reading(step) as held:
+            return held.meta
 
     def restore(self, step: int, abstract_state: Any) -> tuple[Any, Any]:
         """Returns (state, meta) of one step; `state` has the tree, shapes and dtypes asked for.

@@ -5,6 +5,7 @@ other parameters without a word.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from lgaa_jax.errors import UserError
@@ -18,10 +19,19 @@ class DamagedError(UserError):
     """A checkpoint that cannot be read, or is not what was saved."""
 
     def __init__(self, name: str, error: Exception, steps: Sequence[int]):
-        first = (str(error).strip() or "empty").splitlines()[0][:150]
         super().__init__(
-            f"{name} is damaged ({type(error).__name__}: {first}) and is not used; nothing is "
+            f"{name} is damaged ({_reason(error)}) and is not used; nothing is "
             f"deleted, and there are {listed(steps)}"
+        )
+
+
+class UnwrittenError(UserError):
+    """A checkpoint that could not be written, as of a full disk."""
+
+    def __init__(self, folder: Path, step: int | None, error: Exception):
+        super().__init__(
+            f"the checkpoint of step {step} cannot be written to {folder} ({_reason(error)}); "
+            "those before it are kept, and once that is mended, the same command goes on"
         )
 
 
@@ -59,3 +69,8 @@ def contents(obj: Any) -> Contents:
 def listed(steps: Sequence[int]) -> str:
     """The steps as a text."""
     return ", ".join(map(str, steps))
+
+
+def _reason(error: Exception) -> str:
+    first = (str(error).strip() or "empty").splitlines()[0][:150]
+    return f"{type(error).__name__}: {first}"

@@ -14,13 +14,19 @@ from typing import Any
 import jax
 import ml_collections
 
+from lgaa_jax.errors import UserError
 from lgaa_jax.files import PathLike, read_json, write_json
 from lgaa_jax.seals import opened, sealed
 
 CONFIG = "config.json"
-# Keys that it has, of versions without a seal all that it has.
+# Of the workdir and of exports, to be raised when an earlier version could not go on with one. 0 is
+# that of version 0.1 before it was written down: no checksums, no fingerprints.
+FORMAT = 1
+# Those that tell whether a run is the same; they are in its checkpoints, too.
+IDENTITY = ("format", "config", "classes", "labels", "data")
+# All the keys that one without a seal may have, as versions before there were seals wrote it.
 _KEYS = frozenset(
-    {"config", "changed", "classes", "labels", "versions", "device", "command", "commit"}
+    {"config", "changed", "classes", "labels", "data", "versions", "device", "command", "commit"}
 )
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "lgaa-jax")
 
@@ -55,22 +61,25 @@ def run_metadata(
     config: ml_collections.ConfigDict,
     class_names: Mapping[str, Sequence[str]],
     labels: Mapping[str, Sequence[int]],
+    data: Mapping[str, Any],
     defaults: ml_collections.ConfigDict | None = None,
 ) -> dict[str, Any]:
-    """What config.json holds.
+    """What config.json holds, but for `changes`.
 
-    config: every key; changed: those that differ from the defaults, with their defaults, where
-    these are given; classes: {task: name of each label}; labels: {task: those that it has}, for
-    every task in its order; versions: of the packages; device: kind and number of the devices;
-    command: the command line; commit: of the sources, where git has one, with "+" when files differ
-    from it.
+    format: `FORMAT`; config: every key; changed: those that differ from the defaults, with their
+    defaults, where these are given; classes: {task: name of each label}; labels: {task: those that
+    it has}, for every task in its order; data: {task: its fingerprint}; versions: of the packages;
+    device: kind and number of the devices; command: the command line; commit: of the sources, where
+    git has one, with "+" when files differ from it.
     """
     devices = jax.devices()
     found = {
+        "format": FORMAT,
         "config": plain_config(config),
         **({} if defaults is None else {"changed": changed(config, defaults)}),
         "classes": {task: list(names) for task, names in class_names.items()},
         "labels": {task: list(found) for task, found in labels.items()},
+        "data": dict(data),
         "versions": versions(),
         "device": {"kind": devices[0].device_kind, "count": len(devices)},
         "command": shlex.join([Path(sys.executable).name, *sys.argv]),
@@ -90,6 +99,15 @@ def read_metadata(workdir: PathLike) -> dict[str, Any]:
     if held is None or not isinstance(held.get("config"), dict):
         raise ValueError("damaged")
     return held
+
+
+def require_format(folder: PathLike, written: Mapping[str, Any]) -> None:
+    """Raises UserError where a run or an export, `written`, is of a later version's format."""
+    if (found := written.get("format", 0)) > FORMAT:
+        raise UserError(
+            f"{folder} is of format {found} and was written by a later version of lgaa_jax; this "
+            f"one knows formats up to {FORMAT}: install that version, or name another folder."
+        )
 
 
 def versions() -> dict[str, str]:

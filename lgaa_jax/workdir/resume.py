@@ -1,7 +1,7 @@
-"""With which config a run may go on: with its own, or with its own and more tasks at the end."""
+"""With what a run may go on: its own config and data, also with more tasks at the end."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,13 @@ from lgaa_jax.data.notation import split_tasks
 from lgaa_jax.errors import UserError
 from lgaa_jax.files import PathLike
 from lgaa_jax.training.strategies import STRATEGIES
-from lgaa_jax.workdir.metadata import CONFIG, dotted, plain_config, read_metadata
+from lgaa_jax.workdir.metadata import (
+    CONFIG,
+    dotted,
+    plain_config,
+    read_metadata,
+    require_format,
+)
 
 Flat = dict[str, Any]  # a config with dotted keys: {"a.b": 1}
 
@@ -30,29 +36,56 @@ ADDED: Flat = {
 
 
 def check_same_config(
-    workdir: PathLike, config: ml_collections.ConfigDict, free: Sequence[str] = ()
-) -> int:
-    """Raises UserError when the run in `workdir` cannot go on with `config`.
+    workdir: PathLike, config: ml_collections.ConfigDict, free: Collection[str] = ()
+) -> None:
+    """Raises UserError when the run in `workdir`, if there is one, cannot go on with `config`.
 
-    free: beginnings of dotted keys that may differ, as "log." or "data.data_dir". Returns how many
-    tasks the run was last given; 0 where there is no config.json, and so nothing to compare.
+    free: dotted keys that may differ. It reads config.json alone, and no data.
     """
-    if not Path(workdir, CONFIG).exists():
-        return 0
-    new = dotted(plain_config(config))
-    old = {key: ADDED[key] for key in ADDED if key in new} | dotted(_read_config(workdir))
+    if Path(workdir, CONFIG).exists():
+        changes(workdir, require_config(workdir), plain_config(config), free)
+
+
+def changes(
+    workdir: PathLike, there: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str]
+) -> dict[str, Any]:
+    """{dotted key: [value there, value now]} of the keys that differ and may.
+
+    there: what config.json of the run in `workdir` holds; now: the config, as plain values. Raises
+    UserError with those that differ and may not: they are not in `free`, nor is it that the run is
+    given more tasks at the end, for which it has room.
+    """
+    new = dotted(now)
+    old = {key: ADDED[key] for key in ADDED if key in new} | dotted(there["config"])
     free = (*free, *_grown(workdir, old, new))
-    differ = [
-        f"{key} (there {_shown(old, key)}, now {_shown(new, key)})"
-        for key in sorted({*old, *new})
-        if not key.startswith(free) and _differs(old, new, key)
-    ]
-    if differ:
+    differ = [key for key in sorted({*old, *new}) if _differs(old, new, key)]
+    if refused := [key for key in differ if key not in free]:
+        text = ", ".join(f"{k} (there {_shown(old, k)}, now {_shown(new, k)})" for k in refused)
         raise UserError(
-            f"the run in {workdir} was started with another {', '.join(differ)}: "
+            f"the run in {workdir} was started with another {text}: "
             "choose another --workdir or put the values back"
         )
-    return len(split_tasks(old["tasks"]))
+    return {key: [old.get(key), new.get(key)] for key in differ}
+
+
+def check_same_data(workdir: PathLike, there: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raises UserError when the data of the tasks of a run have changed on disk.
+
+    there, now: what config.json holds; of versions before there were fingerprints, the names of the
+    classes are compared alone.
+    """
+    for task in there.get("labels", {}):
+        old, new = (
+            {"classes": found["classes"].get(task), **found.get("data", {}).get(task, {})}
+            for found in (there, now)
+        )
+        differ = [key for key in old if _differs(old, new, key)]
+        if differ:
+            text = ", ".join(f"{k} (there {_shown(old, k)}, now {_shown(new, k)})" for k in differ)
+            raise UserError(
+                f"the data of task {task!r} have changed since the run in {workdir} was started: "
+                f"other {text}; put them back or choose another --workdir"
+            )
 
 
 def _grown(workdir: PathLike, old: Flat, new: Flat) -> tuple[str, ...]:
@@ -90,16 +123,18 @@ def check_classes(workdir: PathLike, loaded: Sequence[Task], before: int) -> Non
             )
 
 
-def _read_config(workdir: PathLike) -> dict[str, Any]:
+def require_config(workdir: PathLike) -> dict[str, Any]:
+    """What config.json holds. Raises UserError where it is missing or damaged."""
     try:
-        config: dict[str, Any] = read_metadata(workdir)["config"]
-        split_tasks(config["tasks"])
+        written = read_metadata(workdir)
+        split_tasks(written["config"]["tasks"])
     except (ValueError, KeyError, TypeError) as error:
         path = Path(workdir, CONFIG)
         raise UserError(
             f"{path} is not the config of a run, or damaged: choose another --workdir or delete it"
         ) from error
-    return config
+    require_format(workdir, written)
+    return written
 
 
 def _shown(flat: Flat, key: str) -> str:

@@ -3,7 +3,9 @@
 What is raised of damaged files is whatever Orbax and its readers stumble over.
 """
 
+import contextlib
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from lgaa_jax.workdir.contents import UnwrittenError
 from lgaa_jax.workdir.forms import placed
 from lgaa_jax.workdir.noise import quieten
 
@@ -20,6 +23,7 @@ class Storage:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self._step: int | None = None  # that was written last
 
     @functools.cached_property
     def _manager(self) -> ocp.CheckpointManager:
@@ -40,14 +44,24 @@ class Storage:
         return sorted(self._manager.all_steps()) if self.folder.is_dir() else []
 
     def write(self, step: int, state: Any, meta: Any) -> None:
-        """Writes in the background; returns once the arrays are on the host."""
+        """Writes in the background; returns once the arrays are on the host. UnwrittenError."""
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
-        # force: without it Orbax skips a step that is before the latest one.
-        self._manager.save(step, args=items, force=True)
+        self._step = step
+        with self._writing():
+            # force: without it Orbax skips a step that is before the latest one.
+            self._manager.save(step, args=items, force=True)
 
     def wait(self) -> None:
-        """Waits until all that was written is on disk; raises what the writing raised."""
-        self._manager.wait_until_finished()
+        """Waits until all that was written is on disk; UnwrittenError where it cannot be."""
+        with self._writing():
+            self._manager.wait_until_finished()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # Orbax and its writers raise many kinds
+            raise UnwrittenError(self.folder, self._step, error) from error
 
     def close(self) -> None:
         """Ends the background threads."""

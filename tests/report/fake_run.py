@@ -26,7 +26,7 @@ def write_run(
     config = small_config(strategy=strategy, seed=seed, tasks="digits,letters", **changes)
     config.data.update(size=shape[0], channels=shape[2])
     labels = {name: range(len(classes)) for name, classes in tasks.items()}
-    metadata = run_metadata(config, tasks, labels, default.get_config())
+    metadata = run_metadata(config, tasks, labels, {}, default.get_config())
     files.write_json(workdir / "config.json", metadata)
     results = _results(names, done, seed, strategy, rng)
     files.write_json(workdir / "results.json", results)

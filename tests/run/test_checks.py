@@ -22,6 +22,7 @@ from lgaa_jax.data import folders, notation, sources
 from lgaa_jax.errors import UserError
 from lgaa_jax.networks.nets import build_nets
 from lgaa_jax.run import checks
+from lgaa_jax.run.free_keys import FREE_KEYS
 from lgaa_jax.training.batching import replay_fraction
 
 
@@ -151,3 +152,12 @@ def test_the_published_preset_differs_from_the_defaults_where_fidelity_says():
 def test_an_unknown_preset_is_refused(module):
     with pytest.raises(ValueError, match=r"no preset 'big'; leave it out or use .*small, smoke"):
         module.get_config("big")
+
+
+def test_every_key_that_may_change_exists_and_none_of_log_and_eval_was_forgotten():
+    """Of the others of these sections, a change is refused: it would change training."""
+    config = default.get_config()
+    for key in FREE_KEYS:
+        checks.value(config, key)
+    sections = {f"{name}.{key}" for name in ("log", "eval") for key in config[name]}
+    assert sections - FREE_KEYS.keys() == {"eval.split"}

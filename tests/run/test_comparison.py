@@ -64,7 +64,7 @@ class Bench:
     def compare(self, strategies, seeds, devices=(), does=(), **changes):
         """The table of a comparison, and the starts that it took."""
         config = small_config(**changes)
-        files.write_json(self.config, run_metadata(config, {}, {}))
+        files.write_json(self.config, run_metadata(config, {}, {}, {}))
         files.write_json(self.root / "does", dict(does))
         (self.root / "started").unlink(missing_ok=True)
         arguments = (config, str(self.root), strategies, seeds, devices, self.command)
@@ -191,7 +191,7 @@ def test_a_bad_name_and_a_run_with_another_config_are_told_before_anything_runs(
         bench.compare(["lgaa", "lgan"], [0])
     with pytest.raises(UserError, match="unknown task 'digit'"):
         bench.compare(["lgaa"], [0], tasks="digit")
-    other = run_metadata(small_config(batch_size=32), {}, {})
+    other = run_metadata(small_config(batch_size=32), {}, {}, {})
     files.write_json(bench.root / "lgaa-1/config.json", other)
     with pytest.raises(UserError, match=r"another batch_size \(there 32, now 16\)"):
         bench.compare(["lgaa"], [0, 1])

@@ -1,6 +1,7 @@
 """Whole runs at test size: stopping and resuming, what is written, evaluation, and refusals."""
 
 import json
+import re
 import shutil
 
 import jax
@@ -8,14 +9,13 @@ import numpy as np
 import pytest
 from conftest import assert_equal, read_json, shown, small_config
 
-from lgaa_jax import files
 from lgaa_jax.data import embedded, sources
 from lgaa_jax.errors import UserError
 from lgaa_jax.report import run_report
-from lgaa_jax.run import drawing, driver, measurement, session, training
+from lgaa_jax.run import drawing, driver, measurement, rerun, session, training
 from lgaa_jax.run.progress import Progress
 from lgaa_jax.workdir import pictures
-from lgaa_jax.workdir.metadata import run_metadata
+from lgaa_jax.workdir.metadata import run_metadata, write_metadata
 from lgaa_jax.workdir.picture_files import GRID_ROWS
 
 STEPS = 10  # two tasks of five; a checkpoint every four steps and at each task's end
@@ -383,14 +383,16 @@ def test_a_task_with_more_classes_is_refused_before_anything_is_changed(
 ):
     monkeypatch.setitem(sources.SOURCES, "more", sources.Source(11, embedded.digits))
     config = small_config(tasks="digits", max_tasks=2)
-    files.write_json(tmp_path / "config.json", run_metadata(config, {}, {}))
+    write_metadata(tmp_path, run_metadata(config, {}, {}, {}))
     config.tasks = "digits,more"
     with pytest.raises(UserError, match=r"task 'more' has 11 classes and .* have room for 10"):
         driver.run(config, tmp_path)
     assert read_json(tmp_path / "config.json")["config"]["tasks"] == "digits"
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(monkeypatch, tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_and_can_be_looked_at(
+    whole, monkeypatch, tmp_path, capsys
+):
     """A run that is well up to its first checkpoint, and then goes on from spoilt parameters."""
     run_until(monkeypatch, 4, small_config(), tmp_path)
     restore = session.Session.restore
@@ -402,13 +404,41 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoints(monke
 
     monkeypatch.setattr(session.Session, "restore", spoilt)
     message = (
-        r"train/\S+ became nan by step 5 \(task digits\), .*; the checkpoint of step 4 is kept: "
-        "start anew .* in another --workdir"
+        r"train/\S+/critic became nan in step 5 \(task digits, phase critic\), so training "
+        r"stopped; the checkpoint of step 4 is kept\. .* --mode=rerun .* start anew .* in another "
     )
     with pytest.raises(UserError, match=message):
         driver.run(small_config(), tmp_path)
     assert (tmp_path / "checkpoints/4").exists()
     assert not (tmp_path / "results.json").exists()
+    found = read_json(tmp_path / "failure.json")
+    assert (found["step"], found["phase"], found["value"]) == (5, "critic", "nan")
+    capsys.readouterr()
+    rerun.rerun(small_config(), tmp_path)
+    said = capsys.readouterr().out
+    assert "step 5 (digits) again, from step 4" in said
+    assert re.search(r"^train/grad_norm/critic nan in step 5$", said, flags=re.MULTILINE)
+    before = re.search(r"^not finite before: (.*)$", said, flags=re.MULTILINE)[1]
+    assert {path.split("/")[1] for path in before.split(", ")} == {"critic"}
+    monkeypatch.undo()
+    rerun.rerun(small_config(), tmp_path, step=5)
+    said = capsys.readouterr().out
+    assert "not finite before: none" in said
+    assert "not finite after: none" in said
+    logged = next(line for line in lines(whole[0]) if line["step"] == 5)
+    value = re.search(r"^train/loss/critic (\S+) in step 5$", said, flags=re.MULTILINE)[1]
+    assert float(value) == pytest.approx(logged["train/loss/critic"], rel=1e-5)
+
+
+def test_a_step_that_cannot_be_taken_again_says_why(whole, tmp_path):
+    with pytest.raises(UserError, match=r"no step of the run in .* failed; name one"):
+        rerun.rerun(small_config(), whole[0])
+    with pytest.raises(UserError, match="--step=11 is no step of this run; it has those from 1 to"):
+        rerun.rerun(small_config(), whole[0], step=11)
+    with pytest.raises(
+        UserError, match="step 7 begins from the checkpoint of step 5, which is not"
+    ):
+        rerun.rerun(small_config(), tmp_path, step=7)
 
 
 def test_nothing_is_written_when_the_data_cannot_be_had(tmp_path):
@@ -416,8 +446,3 @@ def test_nothing_is_written_when_the_data_cannot_be_had(tmp_path):
     with pytest.raises(UserError, match="not prepared"):
         driver.run(small_config(**changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-def test_a_message_of_a_value_that_is_not_finite_says_whether_anything_is_kept():
-    with pytest.raises(UserError, match=r"train/loss became inf by step 3 .*; nothing was saved:"):
-        training.finite({"train/loss": np.inf}, 3, "digits", [])

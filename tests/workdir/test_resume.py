@@ -6,44 +6,44 @@ import types
 import pytest
 from conftest import small_config
 
-from lgaa_jax import files
 from lgaa_jax.errors import UserError
 from lgaa_jax.workdir import resume
-from lgaa_jax.workdir.metadata import run_metadata
+from lgaa_jax.workdir.metadata import plain_config, run_metadata, write_metadata
 
 
 def begin(folder, **changes):
     """A folder in which a run was started: tasks a and b, room for three."""
     c = small_config(**{"tasks": "a,b", "max_tasks": 3, **changes})
-    files.write_json(folder / "config.json", run_metadata(c, {}, {}))
+    write_metadata(folder, run_metadata(c, {}, {}, {}))
     return folder
 
 
 def check(folder, free=(), **changes):
-    """Whether the run in `folder` may go on with this config."""
+    """What has changed where the run in `folder` may go on with this config."""
     c = small_config(**{"tasks": "a,b", "max_tasks": 3, **changes})
-    return resume.check_same_config(folder, c, free)
+    resume.check_same_config(folder, c, free)
+    return resume.changes(folder, resume.require_config(folder), plain_config(c), free)
 
 
 def test_the_same_config_may_go_on(tmp_path):
     run = begin(tmp_path)
-    assert check(run) == 2
-    assert check(run, free=("log.",), **{"log.every": 7}) == 2
-    assert check(tmp_path / "none", seed=9) == 0
+    assert check(run) == {}
+    assert check(run, free=("log.every",), **{"log.every": 7}) == {"log.every": [2, 7]}
+    resume.check_same_config(tmp_path / "none", small_config(seed=9))
 
 
 def test_another_config_is_refused_with_both_values(tmp_path):
     with pytest.raises(UserError, match=r"another --workdir or put the values back") as error:
-        check(begin(tmp_path), free=("log.k",), **{"seed": 3, "log.every": 7})
+        check(begin(tmp_path), free=("log.keep_checkpoints",), **{"seed": 3, "log.every": 7})
     assert "another log.every (there 2, now 7), seed (there 0, now 3)" in str(error.value)
 
 
 def test_a_key_that_came_or_went_is_a_difference(tmp_path):
     c = small_config(tasks="a,b", max_tasks=3)
-    content = run_metadata(c, {}, {})
+    content = run_metadata(c, {}, {}, {})
     content["config"]["pair"] = [1, 2]
     del content["config"]["seed"]
-    files.write_json(tmp_path / "config.json", content)
+    write_metadata(tmp_path, content)
     with pytest.raises(
         UserError, match=r"pair \(there \[1, 2\], now absent\), seed \(there absent"
     ):
@@ -56,7 +56,7 @@ def test_a_key_that_an_earlier_version_lacks_counts_as_its_value_there(tmp_path,
     c = small_config(tasks="a,b", max_tasks=3)
     with c.unlocked():
         c.pair = 3
-    assert resume.check_same_config(run, c) == 2
+    resume.check_same_config(run, c)
     c.pair = 5
     with pytest.raises(UserError, match=r"another pair \(there 3, now 5\): choose"):
         resume.check_same_config(run, c)
@@ -82,20 +82,20 @@ def test_values_that_json_writes_in_another_way_are_the_same(tmp_path):
     c = small_config(tasks="a,b", ema_decay=float("nan"), **{"loss.beta": float("inf")})
     with c.unlocked():
         c.pair = (1, 2)
-    content = run_metadata(c, {}, {})
+    content = run_metadata(c, {}, {}, {})
     assert content["config"]["pair"] == [1, 2]
     content["config"]["loss"]["gp"] = 10
     (tmp_path / "config.json").write_text(json.dumps(content))
-    assert resume.check_same_config(tmp_path, c) == 2
+    resume.check_same_config(tmp_path, c)
     c.loss.gp = 10.5
     with pytest.raises(UserError, match=r"another loss\.gp \(there 10, now 10\.5\): choose"):
         resume.check_same_config(tmp_path, c)
 
 
 def test_more_tasks_for_a_run_of_a_config_without_a_key_of_today(tmp_path):
-    content = run_metadata(small_config(tasks="a,b", max_tasks=3), {}, {})
+    content = run_metadata(small_config(tasks="a,b", max_tasks=3), {}, {}, {})
     del content["config"]["data"]["crop"]
-    files.write_json(tmp_path / "config.json", content)
+    write_metadata(tmp_path, content)
     with pytest.raises(UserError, match=r'another data\.crop \(there absent, now "16"\): choose'):
         check(tmp_path, tasks="a,b,c", **{"data.crop": "16"})
 
@@ -106,7 +106,9 @@ def test_more_tasks_for_a_run_of_a_config_without_a_key_of_today(tmp_path):
 )
 def test_tasks_may_grow_at_the_end_and_their_crops_with_them(tmp_path, before, after):
     run = begin(tmp_path, **{"data.crop": before})
-    assert check(run, tasks="a, b,c[0,1]", **{"data.crop": after}) == 2
+    found = check(run, tasks="a, b,c[0,1]", **{"data.crop": after})
+    assert found.pop("tasks") == ["a,b", "a, b,c[0,1]"]
+    assert found == ({} if before == after else {"data.crop": [before, after]})
 
 
 @pytest.mark.parametrize(
@@ -142,3 +144,34 @@ def test_a_new_task_may_not_have_more_classes_than_the_networks():
     resume.check_classes("run", loaded[:4], 2)
     with pytest.raises(UserError, match=r"task 'task11' has 11 classes and .* have room for 10"):
         resume.check_classes("run", loaded, 2)
+
+
+def data(**changes):
+    found = {"labels": {"a": [0, 1], "b": []}, "classes": {"a": ["x", "y"]}}
+    prints = {"a": {"training": 30, "images": "0f"}, "b": {"training": 5, "images": "1e"}}
+    return found | {"data": prints} | changes
+
+
+def test_the_same_data_may_go_on_and_new_tasks_may_have_any():
+    resume.check_same_data("run", data(), data())
+    more = data()
+    more["data"]["c"] = {"training": 7, "images": "2d"}
+    resume.check_same_data("run", data(), {**more, "labels": {**more["labels"], "c": [0]}})
+    without = {key: value for key, value in data().items() if key != "data"}
+    resume.check_same_data("run", without, data())
+    resume.check_same_data("run", {}, data())  # of a version that wrote neither
+
+
+@pytest.mark.parametrize(
+    ("now", "says"),
+    [
+        (data(classes={"a": ["y", "z"]}), r'classes \(there \["x", "y"\], now \["y", "z"\]\)'),
+        (
+            data(data={"a": {"training": 40, "images": "0c"}, "b": data()["data"]["b"]}),
+            r'other training \(there 30, now 40\), images \(there "0f", now "0c"\); put them back',
+        ),
+    ],
+)
+def test_data_that_changed_are_refused_with_what_differs(now, says):
+    with pytest.raises(UserError, match=r"the data of task 'a' have changed .*" + says):
+        resume.check_same_data("run", data(), now)
