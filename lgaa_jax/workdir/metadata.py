@@ -25,9 +25,7 @@ FORMAT = 1
 # Those that tell whether a run is the same; they are in its checkpoints, too.
 IDENTITY = ("format", "config", "classes", "labels", "data")
 # All the keys that one without a seal may have, as versions before there were seals wrote it.
-_KEYS = frozenset(
-    {"config", "changed", "classes", "labels", "data", "versions", "device", "command", "commit"}
-)
+_KEYS = frozenset({*IDENTITY, "changed", "versions", "device", "command", "commit"})
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "lgaa-jax")
 
 
