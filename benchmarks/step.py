@@ -1,11 +1,15 @@
 """Times a training step, phase by phase, against the same networks written plainly.
 
     python benchmarks/step.py --preset=paper32 --json=step.json
+    python benchmarks/step.py --size=16 --channels=1 --tasks=2,100
 
 The plain step has the same networks with `jax.lax`'s strided and transposed convolutions, runs the
 generator once for the critic's phase and again for its own, and is compiled with XLA's defaults.
 Everything takes turns, so that other load on the machine falls on all. FLOPs are those that XLA's
 cost analysis counts in the program of plain convolutions: the same work, whichever way it is done.
+
+With --tasks it times, instead, the step in the last of so many tasks, as a run takes it: with its
+state handed over, so that nothing is copied that a step leaves alone.
 """
 
 import argparse
@@ -60,22 +64,26 @@ def plainly():
 
 
 class System:
-    """Networks, state and batch of the second of two tasks, at a preset's size."""
+    """Networks, state and batch of the last task of several, at a preset's size."""
 
-    def __init__(self, preset: str, size: int, channels: int, batch_size: int):
+    def __init__(
+        self, preset: str, size: int, channels: int, batch_size: int, tasks: int = NUM_TASKS
+    ):
         c = default.get_config()
         c.model, c.data.size, c.data.channels, c.batch_size = preset, size, channels, batch_size
         c.net.projection = preset == "residual"
-        self.nets = build_nets(c, NUM_CLASSES, NUM_TASKS)
-        self.num_replay = batch_size // 2
-        self.spec = replay_spec(c, jnp.ones((NUM_TASKS, NUM_CLASSES), bool))
-        self.learner = build_learner(c, self.nets, self.spec, (1000, 2000), self.num_replay)
+        self.nets = build_nets(c, NUM_CLASSES, tasks)
+        self.num_replay = batch_size - max(1, round(batch_size / tasks))
+        self.spec = replay_spec(c, jnp.ones((tasks, NUM_CLASSES), bool))
+        ends = [1000 * (task + 1) for task in range(tasks)]
+        self.learner = build_learner(c, self.nets, self.spec, ends, self.num_replay)
         self.key = jax.random.key(0)
-        self.state = begin_task(jax.jit(self.learner.init)(self.key))
+        state = begin_task(jax.jit(self.learner.init)(self.key))
+        self.state = state.replace(task=jnp.int32(tasks - 1))
         rng = np.random.default_rng(0)
         x = rng.integers(0, 256, (batch_size, size, size, channels), np.uint8)
         u = rng.integers(0, NUM_CLASSES, batch_size).astype(np.int32)
-        d = np.ones(batch_size, np.int32)
+        d = np.full(batch_size, tasks - 1, np.int32)
         self.batch = jax.device_put(Batch(x, u, d, np.int32(batch_size - self.num_replay)))
 
     def parts(self) -> dict[str, tuple[Callable, tuple]]:
@@ -163,9 +171,13 @@ def flops(compiled) -> float:
 
 
 def memory(compiled) -> int:
-    """Bytes that a call holds at once: arguments, results and temporaries."""
+    """Bytes that a call holds at once: arguments, results and temporaries.
+
+    Results that take the place of donated arguments count once.
+    """
     m = compiled.memory_analysis()
-    return m.argument_size_in_bytes + m.output_size_in_bytes + m.temp_size_in_bytes
+    held = m.argument_size_in_bytes + m.output_size_in_bytes + m.temp_size_in_bytes
+    return held - m.alias_size_in_bytes
 
 
 def take_turns(programs: dict, repeats: int) -> dict[str, list[float]]:
@@ -213,6 +225,54 @@ def measure(system: System, repeats: int, plain: bool) -> dict:
     return rows
 
 
+def many_tasks(systems: dict[int, System], repeats: int) -> dict[int, dict]:
+    """Seconds and bytes of a step by the number of tasks, all taking turns."""
+    programs, states = {}, {}
+    taken, busy = {tasks: [] for tasks in systems}, {tasks: [] for tasks in systems}
+    for tasks, system in systems.items():
+        step = jax.jit(
+            system.learner.train_step, donate_argnums=0, compiler_options=ops.compiler_options()
+        )
+        programs[tasks] = step.lower(system.state, system.key, system.batch).compile()
+        states[tasks] = system.state
+    for turn in range(repeats + 1):
+        for tasks, system in systems.items():
+            begin, cpu = time.perf_counter(), time.process_time()
+            states[tasks], _ = jax.block_until_ready(
+                programs[tasks](states[tasks], system.key, system.batch)
+            )
+            if turn:  # the first call of all warms up
+                taken[tasks].append(time.perf_counter() - begin)
+                busy[tasks].append(time.process_time() - cpu)
+    return {
+        tasks: {
+            "median_s": statistics.median(times),
+            "min_s": min(times),
+            "max_s": max(times),
+            "cpu_s": statistics.median(busy[tasks]),
+            "bytes": memory(programs[tasks]),
+        }
+        for tasks, times in taken.items()
+    }
+
+
+def report_tasks(rows: dict[int, dict]) -> None:
+    """Prints the table, and what each number of tasks costs over the first.
+
+    CPU time is that of all threads: what other programs take of the machine is not in it.
+    """
+    head = f"{'tasks':>6}{'median ms':>11}{'min':>9}{'max':>9}{'CPU ms':>9}{'MB':>7}"
+    print(head + f"{'time':>7}{'CPU':>7}{'memory':>8}")
+    first = next(iter(rows.values()))
+    for tasks, r in rows.items():
+        times = "".join(
+            f"{1e3 * r[key]:>{n}.1f}"
+            for key, n in zip((*_TIMES, "cpu_s"), (11, 9, 9, 9), strict=True)
+        )
+        time_, cpu, bytes_ = (r[key] / first[key] for key in ("median_s", "cpu_s", "bytes"))
+        print(f"{tasks:>6}{times}{r['bytes'] / 1e6:>7.0f}{time_:>7.2f}{cpu:>7.2f}{bytes_:>8.2f}")
+
+
 def report(rows: dict, batch_size: int) -> None:
     """Prints the table."""
     peak = rows["matrix product"]["gflops"]
@@ -241,6 +301,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--no-plain", action="store_true", help="leave the plain step out")
+    parser.add_argument("--tasks", help="numbers of tasks, such as 2,100: their step alone")
     parser.add_argument("--json", help="file for the figures")
     args = parser.parse_args()
     size, channels = SIZES[args.preset]
@@ -250,6 +311,15 @@ def main() -> None:
         f"{size}x{size}x{channels}, batch {args.batch}, {args.repeats} turns",
         flush=True,
     )
+    if args.tasks:
+        systems = {
+            n: System(args.preset, size, channels, args.batch, n)
+            for n in map(int, args.tasks.split(","))
+        }
+        rows = many_tasks(systems, args.repeats)
+        report_tasks(rows)
+        write(args.json, rows)
+        return
     rows = measure(System(args.preset, size, channels, args.batch), args.repeats, not args.no_plain)
     report(rows, args.batch)
     median, rate = rows["step"]["median_s"], rows["matrix product"]["gflops"]
@@ -264,9 +334,13 @@ def main() -> None:
     if not args.no_plain:
         result["plain_median_s"] = rows["plain step"]["median_s"]
         print(f"step / plain step: {median / result['plain_median_s']:.2f}")
-    if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:
-            json.dump(result, file, indent=2)
+    write(args.json, result)
+
+
+def write(path: str | None, found: dict) -> None:
+    """Writes the figures, where a file is named."""
+    if path:
+        pathlib.Path(path).write_text(json.dumps(found, indent=2), encoding="utf-8")
 
 
 if __name__ == "__main__":

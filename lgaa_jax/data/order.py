@@ -1,8 +1,13 @@
 """The order in which training sees the images of a task: a pure function of seed, task and step."""
 
-import functools
+from collections import OrderedDict
 
 import numpy as np
+
+# Orders that are kept, and their bytes, at most. Joint training has an epoch of every task open at
+# once: a hundred of 60,000 images are 48 MB.
+MOST, MOST_BYTES = 512, 1 << 28
+_kept: OrderedDict[tuple[int, int, int, int], np.ndarray] = OrderedDict()
 
 
 def stream_indices(n: int, count: int, seed: int, task: int, step: int) -> np.ndarray:
@@ -19,6 +24,16 @@ def stream_indices(n: int, count: int, seed: int, task: int, step: int) -> np.nd
     return indices
 
 
-@functools.lru_cache(maxsize=32)  # joint training has every task's epoch open at once
 def _permutation(n: int, seed: int, task: int, epoch: int) -> np.ndarray:
-    return np.random.default_rng((seed, task, epoch)).permutation(n)
+    """The order of an epoch; those asked for last are kept."""
+    key = n, seed, task, epoch
+    if key not in _kept:
+        _kept[key] = np.random.default_rng((seed, task, epoch)).permutation(n)
+        while len(_kept) > 1 and (len(_kept) > MOST or _bytes_kept() > MOST_BYTES):
+            _kept.popitem(last=False)
+    _kept.move_to_end(key)
+    return _kept[key]
+
+
+def _bytes_kept() -> int:
+    return sum(order.nbytes for order in _kept.values())

@@ -38,10 +38,11 @@ class Batches:
         self._spec, self._pool_key = spec, pool_key
         carries = [task.train.labels >= 0 for task in tasks]
         self._by_label = [(np.flatnonzero(c), np.flatnonzero(~c)) for c in carries]
-        if config.batch_size < nets.num_tasks:
+        mixes = self._memory in ("replay", "buffer") and nets.num_tasks > 1
+        if mixes and config.batch_size < 2:
             raise UserError(
-                f"batch_size={config.batch_size} cannot hold an image of each of the "
-                f"{nets.num_tasks} tasks; raise it to at least {nets.num_tasks}."
+                f"batch_size={config.batch_size} cannot hold an image of the task and one of the "
+                "tasks before it; raise it to at least 2."
             )
 
     @property
@@ -105,11 +106,8 @@ class Batches:
         size, seed = self._config.batch_size, self._config.seed
         sizes = self._sizes()
         if self._memory == "data":
-            # All tasks in each batch, in equal shares; the first tasks take the odd ones.
-            n = len(sizes)
-            counts = [size // n + (i < size % n) for i in range(n)]
             first = np.cumsum([0, *sizes])
-            parts = [first[i] + self._real(i, counts[i], step) for i in range(n)]
+            parts = [first[i] + self._real(i, count, turn) for i, count, turn in self._joint(step)]
         else:
             step -= self.start(task)
             real = self.num_real(task)
@@ -120,16 +118,33 @@ class Batches:
         # Where these do not fill the batch, they are repeated and the step replaces them by replay.
         return np.resize(np.concatenate(parts), size).astype(np.int32)
 
+    def _joint(self, step: int) -> list[tuple[int, int, int]]:
+        """Whose images make up a batch of all tasks: task, images, and which turn of it this is.
+
+        All tasks in equal shares, of which the first take the odd ones. Where there are more tasks
+        than a batch holds, each gives one image in its turn.
+        """
+        n, size = len(self._tasks), self._config.batch_size
+        if size >= n:
+            return [(i, size // n + (i < size % n), step) for i in range(n)]
+        return [(place % n, 1, place // n) for place in range(step * size, (step + 1) * size)]
+
     def _real(self, task: int, count: int, step: int) -> np.ndarray:
         """Which `count` images of a task a step takes: [count].
 
-        Where some carry a label and some do not, `labelled_share` says how many are taken of each.
+        Where some carry a label and some do not, `labelled_share` says how many are taken of each;
+        a single image is by turns of the one kind and of the other.
         """
         seed, n = self._config.seed, self._sizes()[task]
         labelled, others = self._by_label[task]
         share = self._config.labelled_share
         if not (share and labelled.size and others.size):
             return stream_indices(n, count, seed, task, step)
+        if count == 1:
+            before, after = (math.ceil(share * taken) for taken in (step, step + 1))
+            if after > before:
+                return labelled[stream_indices(labelled.size, 1, seed, task + LABELLED, before)]
+            return others[stream_indices(others.size, 1, seed, task, step - before)]
         of_labelled = math.ceil(share * count)
         streams = ((labelled, of_labelled, LABELLED), (others, count - of_labelled, 0))
         return np.concatenate(

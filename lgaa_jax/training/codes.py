@@ -40,37 +40,70 @@ def sample_codes(
 
 
 def update_codes(
-    codes: Codes, z: jax.Array, u: jax.Array, d: jax.Array, classed: jax.Array, decay: float
+    codes: Codes,
+    z: jax.Array,
+    u: jax.Array,
+    d: jax.Array,
+    classed: jax.Array,
+    decay: float,
+    after: jax.Array | float = 0.0,
 ) -> Codes:
     """Moves the moments of each cell by `decay` for each of its examples in the batch.
 
     z: [B, Z]; u, d: [B]; classed: [B] bool, whether the example's task has classes. An example of
     a task without classes counts for the task's first cell. Of a task with classes, an example
-    without a label counts only where there is one column.
+    without a label counts only where there is one column. Takes the time of at most B cells.
+    after: a number that is computed from all else that reads `codes`, so that nothing does any more
+    when they move.
     """
     if not codes:
         return codes
-    mean, factor = codes["mean"], codes["factor"]
-    n, columns, size = mean.shape
+    n, columns, size = codes["mean"].shape
+    cells = n * columns
+    mean, factor = codes["mean"].reshape(cells, size), codes["factor"].reshape(cells, size, size)
     counts = (u >= 0) | ~classed | (columns == 1)
-    cell = jnp.where(counts, d * columns + jnp.maximum(u, 0), -1)
-    members = jax.nn.one_hot(cell, n * columns, axis=0).reshape(n, columns, len(z))
-    count = jnp.sum(members, axis=-1, keepdims=True)  # [N, U, 1]
+    cell = jnp.where(counts, d * columns + jnp.maximum(u, 0), cells)
+    if cells <= len(z):
+        # Few cells: all of them, without a gather and a scatter.
+        mean, factor = _moved(mean, factor, z, jax.nn.one_hot(cell, cells, axis=0), decay)
+    else:
+        # The cells of the batch, at most one an example. The places left over are `cells`, which is
+        # past the last: what is computed of them is dropped.
+        own = jnp.unique(cell, size=len(z), fill_value=cells)
+        # Adds 0, unless training is lost. Without it XLA sees no order between what reads the
+        # moments and what writes them, and copies all of them twice a step (jax 0.10.2, CPU).
+        own += jnp.isnan(after)
+        members = (own[:, None] == cell[None]).astype(z.dtype)
+        moved = _moved(mean[own], factor[own], z, members, decay)
+        mean = mean.at[own].set(moved[0], mode="drop")
+        factor = factor.at[own].set(moved[1], mode="drop")
+    return {
+        "mean": mean.reshape(n, columns, size),
+        "factor": factor.reshape(n, columns, size, size),
+    }
+
+
+def _moved(
+    mean: jax.Array, factor: jax.Array, z: jax.Array, members: jax.Array, decay: float
+) -> tuple[jax.Array, jax.Array]:
+    """The moments of some cells after a batch; a cell without members keeps its own.
+
+    mean: [K, Z]; factor: [K, Z, Z]; z: [B, Z]; members: [K, B], 1 where an example is of a cell.
+    """
+    count = jnp.sum(members, axis=-1, keepdims=True)  # [K, 1]
     weight = members / jnp.maximum(count, 1.0)
     rate = 1.0 - decay**count
     # The old normal and that of the batch are mixed, the batch's share being `rate`. Second moments
     # are taken about the old mean: about 0 they would be large, and rounding of their difference
     # could leave a covariance that is not positive definite.
-    shift = jnp.einsum("nub,bi->nui", weight, z) - mean
-    apart = z[None, None] - mean[:, :, None]  # [N, U, B, Z]
-    scatter = jnp.einsum("nub,nubi,nubj->nuij", weight, apart, apart)
-    outer = jnp.einsum("nui,nuj->nuij", shift, shift)
+    shift = jnp.einsum("kb,bi->ki", weight, z) - mean
+    apart = z[None] - mean[:, None]  # [K, B, Z]
+    scatter = jnp.einsum("kb,kbi,kbj->kij", weight, apart, apart)
+    outer = jnp.einsum("ki,kj->kij", shift, shift)
     rate_ = rate[..., None]
-    covariance = jnp.einsum("nuik,nujk->nuij", factor, factor)
-    covariance += (
-        rate_ * (scatter - covariance - rate_ * outer) + JITTER * jnp.eye(size)[None, None]
-    )
+    covariance = jnp.einsum("kil,kjl->kij", factor, factor)
+    covariance += rate_ * (scatter - covariance - rate_ * outer) + JITTER * jnp.eye(len(z[0]))[None]
     # Here and not in `sample_codes`: replay samples in a branch of lax.cond, and there XLA's CPU
     # executor never comes back from the call of LAPACK (jax 0.10.2).
     moved = jnp.linalg.cholesky(covariance)
-    return {"mean": mean + rate * shift, "factor": jnp.where(rate_ > 0, moved, factor)}
+    return mean + rate * shift, jnp.where(rate_ > 0, moved, factor)

@@ -70,7 +70,8 @@ def make_train_step(
         if hyper.infers_classes:
             u = jnp.where(u >= 0, u, phase.classes(state.params, x))
         kept = z if hyper.code_noise == 1 else mean + hyper.code_noise * (z - mean)
-        codes = update_codes(state.codes, kept, u, d, classed, hyper.code_decay)
+        after = metrics["loss/generator"] if hyper.adversarial else 0.0  # of what codes were for
+        codes = update_codes(state.codes, kept, u, d, classed, hyper.code_decay, after)
         state = state.replace(codes=codes)
         state = update_ema(state, hyper.ema_decay)
         metrics = {f"train/{name}": v for name, v in (metrics | inference_metrics).items()}

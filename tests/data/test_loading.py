@@ -434,10 +434,24 @@ def test_every_example_occurs_once_an_epoch(n, count):
 
 def test_the_order_is_a_pure_function_of_its_arguments():
     later = order.stream_indices(50, 8, 1, 2, 40)
-    order._permutation.cache_clear()
+    order._kept.clear()
     np.testing.assert_array_equal(later, order.stream_indices(50, 8, 1, 2, 40))
     expected = [np.random.default_rng((1, 2, epoch)).permutation(50) for epoch in (6, 7)]
     np.testing.assert_array_equal(later, np.concatenate(expected)[20:28])
+
+
+def test_of_the_orders_only_some_bytes_are_kept_those_asked_for_last(monkeypatch):
+    monkeypatch.setattr(order, "MOST_BYTES", 3 * 50 * 8)
+    order._kept.clear()
+    for task in (0, 1, 0, 2, 3):
+        order.stream_indices(50, 50, 0, task, 0)
+    assert [task for _, _, task, _ in order._kept] == [0, 2, 3]
+    order.stream_indices(1000, 1, 0, 4, 0)  # more than all by itself
+    assert [task for _, _, task, _ in order._kept] == [4]
+    monkeypatch.setattr(order, "MOST", 2)
+    for task in range(5):
+        order.stream_indices(1, 1, 0, task, 0)
+    assert [task for _, _, task, _ in order._kept] == [3, 4]
 
 
 def test_the_order_differs_between_seeds_tasks_and_epochs():

@@ -33,7 +33,7 @@ TASKS = tuple(make_task(i, n) for i, n in enumerate(SIZES))
 
 
 def make_batches(tasks=TASKS, **changes):
-    config = small_config(batch_size=8, **changes)
+    config = small_config(**{"batch_size": 8, **changes})
     nets = build_nets(config, LABELS, config.max_tasks or len(tasks))
     mask = jnp.ones((nets.num_tasks, LABELS), bool)
     spec = replay.replay_spec(config, mask)
@@ -231,9 +231,57 @@ def test_a_buffer_fills_the_rest_of_the_batch_with_the_same_real_images_of_each_
     assert kept[1][0] == kept[2][0]
 
 
-def test_a_batch_smaller_than_the_number_of_tasks_is_refused():
-    tasks = tuple(make_task(i % 3, 7) for i in range(9))
-    with pytest.raises(UserError, match=r"batch_size=8 cannot hold .* of the 9 tasks"):
-        make_batches(tasks)
-    with pytest.raises(UserError, match=r"batch_size=8 cannot hold .* of the 10 tasks"):
-        make_batches(max_tasks=10)
+MANY = tuple(dataclasses.replace(make_task(i % 3, 7), name=f"task{i}") for i in range(11))
+
+
+@pytest.mark.parametrize("strategy", ["lgaa", "experience_replay"])
+def test_of_more_tasks_than_a_batch_holds_one_image_is_real_and_all_others_of_earlier_tasks(
+    strategy,
+):
+    feed = make_batches(MANY, strategy=strategy, steps_per_task=100)
+    assert [feed.num_real(task) for task in (0, 1, 6, 10)] == [8, 4, 1, 1]
+    assert feed.num_replay() == (7 if strategy == "lgaa" else 0)
+    batch_at = Opened(feed, 10)
+    batches = [batch_at(feed.start(10) + step) for step in range(88)]
+    assert {int(b.d[0]) for b in batches} == {10}
+    seen = np.array([values(b)[0] for b in batches[:84]]).reshape(-1, 7)
+    np.testing.assert_array_equal(np.sort(seen), np.tile(np.unique(seen), (12, 1)))  # epochs of 7
+    if strategy == "experience_replay":
+        assert set(np.concatenate([b.d[1:] for b in batches]).tolist()) == set(range(10))
+
+
+def test_joint_batches_smaller_than_the_number_of_tasks_take_them_in_turns():
+    feed, again = (make_batches(MANY, strategy="joint", steps_per_task=100) for _ in range(2))
+    batch_at = Opened(feed, 10)
+    batches = [batch_at(step) for step in range(77)]  # 56 turns of 11 tasks: 8 epochs of 7
+    place = np.arange(77 * 8)
+    np.testing.assert_array_equal(np.concatenate([b.d for b in batches]), place % 11)
+    seen = np.concatenate([values(b) for b in batches])
+    for task in range(11):
+        epochs = np.sort(seen[place % 11 == task].reshape(8, 7))
+        np.testing.assert_array_equal(epochs, np.tile(50 * (task % 3) + np.arange(7), (8, 1)))
+    np.testing.assert_array_equal(feed.indices(10, 5), again.indices(3, 5))
+
+
+def test_a_single_real_image_carries_a_label_as_often_as_the_share_says():
+    tasks = tuple(partly_labelled(task) for task in MANY)
+    feed = make_batches(tasks, steps_per_task=100, labelled_share=0.25)
+    batch_at = Opened(feed, 10)
+    batches = [batch_at(feed.start(10) + step) for step in range(80)]
+    seen = np.array([values(b)[0] - 50 for b in batches])
+    labelled = seen % 4 == 0
+    np.testing.assert_array_equal(labelled, np.arange(80) % 4 == 0)
+    for taken, images in ((seen[labelled], [0, 4]), (seen[~labelled], [1, 2, 3, 5, 6])):
+        epochs = np.sort(taken.reshape(-1, len(images)))
+        np.testing.assert_array_equal(epochs, np.tile(images, (len(epochs), 1)))
+
+
+def test_a_batch_of_one_is_refused_where_it_should_hold_the_past_too():
+    one = {"batch_size": 1}
+    with pytest.raises(UserError, match=r"batch_size=1 cannot hold .* raise it to at least 2"):
+        make_batches(**one)
+    with pytest.raises(UserError, match="batch_size=1"):
+        make_batches(TASKS[:1], max_tasks=2, strategy="experience_replay", **one)
+    assert make_batches(TASKS[:1], **one).num_real(0) == 1
+    joint = Opened(make_batches(strategy="joint", **one), 0)
+    assert [int(joint(step).d[0]) for step in range(4)] == [0, 1, 2, 0]

@@ -1,0 +1,89 @@
+"""Sizes a run's state and its checkpoint, by the number of tasks and of those learned.
+
+    python benchmarks/checkpoint.py --size=32 --channels=3 --tasks=2,100
+
+The arrays are random numbers, which no compression makes smaller. Of the moments of the codes those
+of learned tasks are, and the others are the prior's, as in a run.
+"""
+
+import argparse
+import pathlib
+import sys
+import tempfile
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+# `configs` lies beside this folder and is not installed.
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from configs import default
+from lgaa_jax.networks.nets import Nets, build_nets
+from lgaa_jax.training.codes import init_codes
+from lgaa_jax.training.learner import build_learner
+from lgaa_jax.training.replay import replay_spec
+from lgaa_jax.training.state import TrainState
+from lgaa_jax.workdir.checkpoint import Checkpoints
+
+NUM_CLASSES = 10
+
+
+def moments(nets: Nets, learned: int) -> dict[str, jax.Array]:
+    """Moments of the codes, random in the first `learned` tasks."""
+    rng = np.random.default_rng(0)
+    codes = init_codes(nets.num_tasks, nets.num_classes, nets.code_size)
+    mean, factor = (np.array(codes[name]) for name in ("mean", "factor"))
+    mean[:learned] = rng.normal(size=mean[:learned].shape)
+    factor[:learned] = np.tril(rng.normal(size=factor[:learned].shape))
+    return {"mean": jnp.asarray(mean), "factor": jnp.asarray(factor)}
+
+
+def state_of(size: int, channels: int, tasks: int, learned: int) -> TrainState:
+    """A state of the default config, at another size of images."""
+    c = default.get_config()
+    c.data.size, c.data.channels = size, channels
+    nets = build_nets(c, NUM_CLASSES, tasks)
+    spec = replay_spec(c, jnp.ones((tasks, NUM_CLASSES), bool))
+    learner = build_learner(c, nets, spec, range(1, tasks + 1), c.batch_size // 2)
+    rng = np.random.default_rng(0)
+    forms = jax.eval_shape(learner.init, jax.random.key(0))
+    state = jax.tree.map(lambda a: jnp.asarray(rng.normal(size=a.shape).astype(a.dtype)), forms)
+    frozen = {**state.replay, "codes": moments(nets, max(learned - 1, 0))}
+    return state.replace(codes=moments(nets, learned), replay=frozen)
+
+
+def megabytes(tree: object) -> float:
+    """Of all arrays of a tree."""
+    return sum(a.nbytes for a in jax.tree.leaves(tree)) / 1e6
+
+
+def main() -> None:
+    """Parses the flags, measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=16)
+    parser.add_argument("--channels", type=int, default=1)
+    parser.add_argument("--tasks", default="2,100")
+    args = parser.parse_args()
+    print(f"{'tasks':>6}{'learned':>9}{'state MB':>10}{'of codes':>10}{'on disk':>9}{'save s':>8}")
+    for tasks in map(int, args.tasks.split(",")):
+        for learned in (0, tasks // 2, tasks):
+            state = state_of(args.size, args.channels, tasks, learned)
+            with tempfile.TemporaryDirectory() as folder:
+                begin = time.perf_counter()
+                with Checkpoints(folder) as checkpoints:
+                    checkpoints.save(1, state, {})
+                seconds = time.perf_counter() - begin
+                files = [path for path in pathlib.Path(folder).rglob("*") if path.is_file()]
+                disk = sum(path.stat().st_size for path in files) / 1e6
+            codes = megabytes(state.codes) + megabytes(state.replay["codes"])
+            print(
+                f"{tasks:>6}{learned:>9}{megabytes(state):>10.1f}{codes:>10.1f}{disk:>9.1f}"
+                f"{seconds:>8.2f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
