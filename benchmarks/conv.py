@@ -28,7 +28,7 @@ def plain_pool(x):
 
 
 PLAIN = (ops.plain_conv, ops.plain_conv_transpose, plain_pool)
-OURS = (ops.fast_conv, ops.fast_conv_transpose, ops.max_pool)
+OURS = (ops.conv, ops.conv_transpose, ops.max_pool)
 
 
 def generator(way, kernels, x):

@@ -1,10 +1,11 @@
 """Convolutions and pooling, fast on CPU.
 
-Images are NHWC, kernels square HWIO, padding SAME. XLA's CPU backend is slow at the derivatives of
-a convolution, above all at the gradient penalty's and in loops. There we write derivatives of every
-order as forward convolutions: a convolution, its input gradient and its kernel gradient are each
-linear in both arguments, and the derivatives of each are the other two. Forward mode (`jax.jvp`)
-does not pass through `custom_vjp`. On GPU and TPU convolutions are those of `jax.lax`.
+Images are NHWC, kernels square HWIO, padding SAME. A convolution, its input gradient and its kernel
+gradient are each linear in both arguments, and the derivatives of each are the other two: three
+functions make up the derivatives of every order. Forward mode (`jax.jvp`) does not pass through
+`custom_vjp`. XLA's CPU backend is slow at these gradients, above all at the gradient penalty's and
+in loops; for a CPU we write them as forward convolutions. For GPU and TPU they are those of
+`jax.lax`. Which is taken is decided when a program is lowered, by the platform it is lowered for.
 """
 
 import functools
@@ -36,14 +37,19 @@ def compiler_options() -> dict[str, str]:
 def conv(x: jax.Array, w: jax.Array, stride: int = 1) -> jax.Array:
     """Convolution of x: [B, H, W, I] with w: [K, K, I, O], K odd; stride 1 or 2."""
     _check(x, w, stride)
-    return (fast_conv if jax.default_backend() == "cpu" else plain_conv)(x, w, stride)
+    if stride == 2 and w.shape[0] == 1:
+        return _conv(x[:, ::2, ::2], w, 1)
+    return _conv(x, w, stride)
 
 
 def conv_transpose(x: jax.Array, w: jax.Array) -> jax.Array:
-    """Transposed convolution of stride 2: x [B, H, W, I], w [3, 3, I, O] to [B, 2H, 2W, O]."""
+    """Transposed convolution of stride 2: x [B, H, W, I], w [3, 3, I, O] to [B, 2H, 2W, O].
+
+    It is the input gradient of the convolution with the turned kernel.
+    """
     if w.shape[:2] != (3, 3):
         raise ValueError(f"the kernel of a transposed convolution must be 3x3, got {w.shape}")
-    return (fast_conv_transpose if jax.default_backend() == "cpu" else plain_conv_transpose)(x, w)
+    return _input_grad(x, _turn(w), 2)
 
 
 def max_pool(x: jax.Array) -> jax.Array:
@@ -62,18 +68,6 @@ def plain_conv(x: jax.Array, w: jax.Array, stride: int) -> jax.Array:
 def plain_conv_transpose(x: jax.Array, w: jax.Array) -> jax.Array:
     """`conv_transpose` by `jax.lax`."""
     return lax.conv_transpose(x, w, (2, 2), "SAME", dimension_numbers=DIMS)
-
-
-def fast_conv(x: jax.Array, w: jax.Array, stride: int) -> jax.Array:
-    """`conv` with derivatives that are fast on CPU."""
-    if stride == 2 and w.shape[0] == 1:
-        return _conv(x[:, ::2, ::2], w, 1)
-    return _conv(x, w, stride)
-
-
-def fast_conv_transpose(x: jax.Array, w: jax.Array) -> jax.Array:
-    """`conv_transpose` as the input gradient of the convolution with the turned kernel."""
-    return _input_grad(x, _turn(w), 2)
 
 
 def _check(x: jax.Array, w: jax.Array, stride: int) -> None:
@@ -109,7 +103,35 @@ def _conv(x: jax.Array, w: jax.Array, stride: int) -> jax.Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _input_grad(g: jax.Array, w: jax.Array, stride: int) -> jax.Array:
-    """Gradient of <g, _conv(x, w)> in x. For stride 2 each parity of pixels is a convolution."""
+    """Gradient of <g, _conv(x, w)> in x."""
+    plain, fast = (
+        functools.partial(f, stride=stride) for f in (_plain_input_grad, _fast_input_grad)
+    )
+    return lax.platform_dependent(g, w, cpu=fast, default=plain)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _kernel_grad(x: jax.Array, g: jax.Array, k: int, stride: int) -> jax.Array:
+    """Gradient of <g, _conv(x, w)> in w, which is k x k."""
+    plain, fast = (
+        functools.partial(f, k=k, stride=stride) for f in (_plain_kernel_grad, _fast_kernel_grad)
+    )
+    return lax.platform_dependent(x, g, cpu=fast, default=plain)
+
+
+def _plain_input_grad(g: jax.Array, w: jax.Array, stride: int) -> jax.Array:
+    b, h, width, _ = g.shape
+    x = jax.ShapeDtypeStruct((b, stride * h, stride * width, w.shape[2]), g.dtype)
+    return jax.linear_transpose(lambda x: plain_conv(x, w, stride), x)(g)[0]
+
+
+def _plain_kernel_grad(x: jax.Array, g: jax.Array, k: int, stride: int) -> jax.Array:
+    w = jax.ShapeDtypeStruct((k, k, x.shape[-1], g.shape[-1]), x.dtype)
+    return jax.linear_transpose(lambda w: plain_conv(x, w, stride), w)(g)[0]
+
+
+def _fast_input_grad(g: jax.Array, w: jax.Array, stride: int) -> jax.Array:
+    """For stride 2 each parity of pixels is a convolution."""
     w = _turn(w)
     if stride == 1:
         return plain_conv(g, w, 1)
@@ -123,16 +145,15 @@ def _input_grad(g: jax.Array, w: jax.Array, stride: int) -> jax.Array:
     return y.reshape(b, 2 * h, 2 * width, -1)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _kernel_grad(x: jax.Array, g: jax.Array, k: int, stride: int) -> jax.Array:
-    """Gradient of <g, _conv(x, w)> in w, as a convolution whose images are the channels of x.
+def _fast_kernel_grad(x: jax.Array, g: jax.Array, k: int, stride: int) -> jax.Array:
+    """As a convolution whose images are the channels of x.
 
     Its kernel is g and its input channels are the batch. In this form XLA runs it with Eigen's
     convolution, in a loop too. Of stride 1 either operand may play the image: the narrower does, as
     to turn the other one moves whole pixels.
     """
     if stride == 1 and g.shape[-1] < x.shape[-1]:
-        return _turn(_kernel_grad(g, x, k, stride))
+        return _turn(_fast_kernel_grad(g, x, k, stride))
     before = _pad_before(k, stride)
     w = lax.conv_general_dilated(
         x.transpose(3, 1, 2, 0),

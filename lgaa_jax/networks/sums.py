@@ -1,13 +1,14 @@
 """Sums over the pixels of an image, and what norms and biases need of them, fast on CPU.
 
 XLA's CPU compiler makes slow code of a sum over the pixels of [B, H, W, C]; here it is taken in two
-stages. On GPU and TPU it is that of `jax.numpy`.
+stages. For GPU and TPU it is that of `jax.numpy`.
 """
 
 import math
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 SUM_PARTS = 4  # that an image is cut into for `channel_sum`; with many more it is slow again
 
@@ -15,7 +16,7 @@ SUM_PARTS = 4  # that an image is cut into for `channel_sum`; with many more it 
 def channel_sum(x: jax.Array) -> jax.Array:
     """Sum over the pixels of each channel of an image. [B, H, W, C] -> [B, C], float32 or wider."""
     x = x.astype(wide(x.dtype))
-    return (fast_channel_sum if jax.default_backend() == "cpu" else plain_channel_sum)(x)
+    return lax.platform_dependent(x, cpu=fast_channel_sum, default=plain_channel_sum)
 
 
 @jax.custom_vjp
@@ -35,7 +36,7 @@ def add_bias(x: jax.Array, bias: jax.Array) -> jax.Array:
 
 
 def plain_channel_sum(x: jax.Array) -> jax.Array:
-    """`channel_sum` by `jax.lax`."""
+    """`channel_sum` by `jax.numpy`."""
     return x.sum((1, 2))
 
 

@@ -1,5 +1,7 @@
 """What is fast equals `jax.lax`: values, gradients and the gradient penalty's gradient."""
 
+import collections
+import re
 from functools import partial
 
 import flax.linen as nn
@@ -7,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import export as jax_export
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lgaa_jax.networks import ops, sums
@@ -53,7 +56,7 @@ def check(fast, plain, x, w):
 
 @pytest.mark.parametrize(("h", "width", "i", "o", "k", "stride"), CONVS)
 def test_conv_and_its_derivatives_equal_lax(h, width, i, o, k, stride):
-    fast, plain = (partial(f, stride=stride) for f in (ops.fast_conv, ops.plain_conv))
+    fast, plain = (partial(f, stride=stride) for f in (ops.conv, ops.plain_conv))
     check(fast, plain, normal(4, h, width, i), normal(k, k, i, o))
 
 
@@ -100,7 +103,7 @@ def test_sums_over_bfloat16_pixels_are_float32():
 def test_conv_transpose_and_its_derivatives_equal_lax():
     x, w = normal(4, 5, 3, 2), normal(3, 3, 2, 4)
     assert ops.conv_transpose(x, w).shape == (4, 10, 6, 4)
-    check(ops.fast_conv_transpose, ops.plain_conv_transpose, x, w)
+    check(ops.conv_transpose, ops.plain_conv_transpose, x, w)
 
 
 def test_the_kernel_gradient_differentiates_as_that_of_lax():
@@ -110,15 +113,50 @@ def test_the_kernel_gradient_differentiates_as_that_of_lax():
         return jnp.sum(jax.grad(lambda w: jnp.sum(jnp.sin(f(x, w, 2))))(w) ** 2)
 
     grad = jax.jit(jax.grad(penalty, (1, 2)), static_argnums=0)
-    assert_same(grad(ops.fast_conv, x, w), grad(ops.plain_conv, x, w))
+    assert_same(grad(ops.conv, x, w), grad(ops.plain_conv, x, w))
 
 
-def test_the_backend_is_asked_when_tracing(monkeypatch):
-    x, w = normal(2, 4, 4, 3), normal(3, 3, 3, 2)
-    for backend, custom in [("cpu", True), ("gpu", False), ("tpu", False)]:
-        monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
-        for f in (lambda x, w: ops.conv(x, w, 2), lambda x, w: ops.conv_transpose(x, w)):
-            assert ("custom_vjp" in str(jax.make_jaxpr(f)(x, w))) is custom
+def convolutions(function, platform):
+    """The convolutions of a function lowered for a platform: dimensions and windows, counted."""
+    given = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2, 8, 8, 3), (3, 3, 3, 2))]
+    text = jax_export.export(jax.jit(function), platforms=[platform])(*given).mlir_module()
+    return collections.Counter(re.findall(r"dim_numbers = (\S.*?window = \{.*?\}) \{", text))
+
+
+def test_the_platform_of_the_program_is_asked_and_not_the_machine_that_lowers_it():
+    """For CUDA and TPU the convolutions are those that `jax.lax` derives.
+
+    A gradient of gradients is made of the same three, where `jax.lax` has further forms of them.
+    """
+    ours, plain = (partial(f, stride=2) for f in (ops.conv, ops.plain_conv))
+
+    def gradients(f):
+        return lambda x, w: jax.vjp(f, x, w)[1](f(x, w))
+
+    expected = convolutions(gradients(plain), "cuda")
+    assert expected.total() == 3
+    for platform in ("cuda", "tpu"):
+        assert convolutions(gradients(ours), platform) == expected
+        assert convolutions(partial(facts, ours), platform).keys() == expected.keys()
+    assert not convolutions(gradients(ours), "cpu").keys() & (expected - convolutions(plain, "cpu"))
+
+
+def test_a_transposed_convolution_is_four_on_a_cpu_and_elsewhere_one():
+    for platform, count in (("cpu", 4), ("cuda", 1), ("tpu", 1)):
+        found = convolutions(ops.conv_transpose, platform)
+        assert found.total() == count
+        assert any("lhs_dilate = [2, 2]" in each for each in found) == (platform != "cpu")
+
+
+def test_sums_are_in_two_stages_for_a_cpu_alone():
+    x = jax.ShapeDtypeStruct((2, 4, 4, 3), jnp.float32)
+    sums_of = {
+        platform: jax_export.export(jax.jit(sums.channel_sum), platforms=[platform])(x)
+        .mlir_module()
+        .count("stablehlo.reduce")
+        for platform in ("cpu", "cuda", "tpu")
+    }
+    assert sums_of == {"cpu": 2, "cuda": 1, "tpu": 1}
 
 
 def test_public_functions_equal_lax():
@@ -135,7 +173,7 @@ def test_bfloat16_stays_bfloat16():
         return jnp.sum(f(x, w, 2).astype(jnp.float32) ** 2)
 
     grad = jax.jit(jax.grad(loss, (1, 2)), static_argnums=0)
-    fast, plain = (grad(f, x, w) for f in (ops.fast_conv, ops.plain_conv))
+    fast, plain = (grad(f, x, w) for f in (ops.conv, ops.plain_conv))
     for a, d in zip(fast, plain, strict=True):
         assert a.dtype == jnp.bfloat16
         np.testing.assert_allclose(a.astype(jnp.float32), d.astype(jnp.float32), rtol=0.1, atol=0.5)
@@ -145,7 +183,7 @@ def test_gradients_under_vmap_scan_and_a_split_batch():
     x, w = normal(8, 4, 4, 2), normal(3, 3, 2, 3)
     fast, plain = (
         jax.jit(jax.grad(lambda w, x, f=f: jnp.sum(jnp.sin(f(x, w, 2)))))
-        for f in (ops.fast_conv, ops.plain_conv)
+        for f in (ops.conv, ops.plain_conv)
     )
     expected = plain(w, x)
     each = jax.vmap(fast, (None, 0))(w, x[:, None])
