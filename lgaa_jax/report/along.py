@@ -16,14 +16,18 @@ def sequence_charts(written: Written) -> list[Chart]:
     """Accuracy, forgetting and PSNR of each task after each task; none before the second."""
     name = next((m for m in MATRICES if m in written.results), "accuracy")
     matrix: list[list[float | None]] = written.results.get(name, [])
+
+    def known(t: int, i: int) -> float | None:
+        return matrix[t][i] if matrix else None
+
+    def forgotten(t: int, i: int) -> float | None:
+        """The best there was before the task t less that after it."""
+        before = [value for s in range(t) if (value := known(s, i)) is not None]
+        return max(before) - now if before and (now := known(t, i)) is not None else None
+
     found = [
-        _chart(written, f"{metric(name).title} on each task", name, lambda t, i: matrix[t][i]),
-        _chart(
-            written,
-            "forgotten of each task (points)",
-            "forgetting",
-            lambda t, i: _forgotten(matrix, t, i),
-        ),
+        _chart(written, f"{metric(name).title} on each task", name, known),
+        _chart(written, "forgotten of each task (points)", "forgetting", forgotten),
         _chart(written, "PSNR of reconstructions (dB)", "psnr", _measured(written, "psnr")),
     ]
     return [chart for chart in found if chart is not None]
@@ -56,28 +60,16 @@ def _chart(
     written: Written, title: str, name: str, value: Callable[[int, int], float | None]
 ) -> Chart | None:
     """A line for each task that has a value after two tasks or more; None where none has."""
-    unit = metric(name)
-    rows: list[Row] = []
-    for i, task in enumerate(written.short):
-        own = [
-            {"after": written.short[t], "series": task, "value": v / unit.one}
-            for t in range(written.stops)
-            if (v := value(t, i)) is not None
-        ]
-        rows += own
+    unit, short = metric(name), written.short
+    rows: list[Row] = [
+        {"after": short[t], "series": short[i], "value": v / unit.one}
+        for i in range(len(short))
+        for t in range(len(short))
+        if (v := value(t, i)) is not None
+    ]
     if len({row["after"] for row in rows}) < 2:
         return None
-    stops = written.short[: written.stops]
-    spec = charts.along(f"{title}, after each task", stops, rows, unit.unit)
-    return Chart(title, spec)
-
-
-def _forgotten(matrix: list[list[float | None]], t: int, i: int) -> float | None:
-    """The best there was before the task t less that after it; None where task i is not older."""
-    if t >= len(matrix) or (now := matrix[t][i]) is None:
-        return None
-    before = [value for row in matrix[:t] if (value := row[i]) is not None]
-    return max(before) - now if before else None
+    return Chart(title, charts.along(f"{title}, after each task", short, rows, unit.unit))
 
 
 def _measured(written: Written, name: str) -> Callable[[int, int], float | None]:

@@ -44,6 +44,7 @@ CONFIG: Spec = {
         "labelFontSize": 12,
         "columns": 2,
         "symbolStrokeWidth": 2.5,
+        "symbolOpacity": 1,
         "symbolType": "stroke",
     },
     "line": {"strokeWidth": 2},
@@ -64,46 +65,29 @@ def training(panel: Panel, tasks: Sequence[str], ends: Sequence[int]) -> Spec:
     tasks: names, by the index in the points; ends: steps at which a dashed line ends a task.
     """
     x = {"field": "step", "type": "quantitative", "title": "step", "axis": {"tickCount": 5}}
-    scale = {"type": "log"} if panel.logarithmic else {"zero": False}
-    ticks = 2 if panel.logarithmic else 5  # of a logarithm, only powers
     rule = {"type": "rule", "color": _RULE, "aria": False}
-    fold = {"fold": list(panel.curves), "as": ["curve", "value"]}
-    tip = _tip({"step": "step", "task": "task"} | {curve: curve for curve in panel.curves})
-    near = {"type": "point", "encodings": ["x"], "nearest": True, "on": "pointerover"}
-    shown = {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
-    return {
-        "description": f"{panel.title} along the training steps",
-        "data": {"values": [{**p, "task": tasks[p["task"]]} for p in panel.points]},
-        "width": "container",
-        "height": HEIGHT,
-        "layer": [
-            {
-                "transform": [fold, {"filter": "isValid(datum.value)"}],
-                "mark": {"type": "line", "aria": False, "clip": True},
-                "encoding": {
-                    "x": x,
-                    "y": {
-                        "field": "value",
-                        "type": "quantitative",
-                        "title": None,
-                        "scale": scale,
-                        "axis": {"tickCount": ticks},
-                    },
-                    **_series("curve", panel.curves),
-                },
-            },
-            {
-                "data": {"values": [{"step": end} for end in ends]},
-                "mark": {**rule, "strokeDash": [3, 3]},
-                "encoding": {"x": x},
-            },
-            {
-                "params": [{"name": "near", "select": {**near, "clear": "pointerout"}}],
-                "mark": {**rule, "strokeWidth": 1.5},
-                "encoding": {"x": x, "opacity": shown, "tooltip": tip},
-            },
+    curves = {
+        "transform": [
+            {"fold": list(panel.curves), "as": ["curve", "value"]},
+            {"filter": "isValid(datum.value)"},
         ],
+        "mark": {"type": "line", "aria": False, "clip": True},
+        "encoding": {"x": x, "y": _values_axis(panel), **_series("curve", panel.curves)},
     }
+    task_ends = {
+        "data": {"values": [{"step": end} for end in ends]},
+        "mark": {**rule, "strokeDash": [3, 3]},
+        "encoding": {"x": x},
+    }
+    tip = _tip({"step": "step", "task": "task"} | {curve: curve for curve in panel.curves})
+    shown = {"condition": {"param": "near", "empty": False, "value": 1}, "value": 0}
+    pointed_at = {
+        "params": [_near(encodings=["x"])],
+        "mark": {**rule, "strokeWidth": 1.5},
+        "encoding": {"x": x, "opacity": shown, "tooltip": tip},
+    }
+    rows = [{**point, "task": tasks[point["task"]]} for point in panel.points]
+    return _spec(f"{panel.title} along the training steps", rows, [curves, task_ends, pointed_at])
 
 
 def along(
@@ -117,41 +101,54 @@ def along(
 
     rows: after (one of the stops), series, value; unit: as the axis has it; series: what they are.
     """
-    names = list(dict.fromkeys(row["series"] for row in rows))
-    angle = {"labelAngle": -30} if max(map(len, stops)) * len(stops) > WIDEST else {"labelAngle": 0}
-    x = {"field": "after", "type": "ordinal", "title": "after", "sort": list(stops), "axis": angle}
-    scale = {"zero": False, "nice": True}
-    y = {"field": "value", "type": "quantitative", "title": unit, "scale": scale}
-    colours = _series("series", names)
+    colours = _series("series", list(dict.fromkeys(row["series"] for row in rows)))
+    angle = -30 if max(map(len, stops)) * len(stops) > WIDEST else 0
+    x: Spec = {"field": "after", "type": "ordinal", "title": "after", "sort": list(stops)}
+    x["axis"] = {"labelAngle": angle}
+    y = {"field": "value", "type": "quantitative", "title": unit, "scale": {"zero": False}}
+    colour = {"color": colours["color"]}
     tip = {"after": "after", series: "series", unit: "value"}
     layer: list[Spec] = []
     if any("low" in row for row in rows):
         tip |= {"each seed": "seeds"}
+        ends = {"y": {**y, "field": "low"}, "y2": {"field": "high"}}
         band = {"type": "area", "opacity": 0.18, "aria": False}
-        low = {"y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colours["color"]}
-        layer.append({"mark": band, "encoding": {"x": x, **low}})
+        layer.append({"mark": band, "encoding": {"x": x, **ends, **colour}})
     layer.append({"mark": {"type": "line", "aria": False}, "encoding": {"x": x, "y": y, **colours}})
-    near = {"type": "point", "nearest": True, "on": "pointerover", "clear": "pointerout"}
     size = {"condition": {"param": "near", "empty": False, "value": 130}, "value": 45}
-    layer.append(
-        {
-            "params": [{"name": "near", "select": near}],
-            "mark": {"type": "point", "filled": True, "opacity": 1, "aria": False},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "color": colours["color"],
-                "size": size,
-                "tooltip": _tip(tip),
-            },
-        }
-    )
+    points = {
+        "params": [_near()],
+        "mark": {"type": "point", "filled": True, "opacity": 1, "aria": False},
+        "encoding": {"x": x, "y": y, **colour, "size": size, "tooltip": _tip(tip)},
+    }
+    return _spec(description, rows, [*layer, points])
+
+
+def _spec(description: str, rows: Sequence[Mapping[str, Any]], layer: Sequence[Spec]) -> Spec:
+    """A chart as wide as its place in the page. description: for those who do not see it."""
     return {
         "description": description,
         "data": {"values": list(rows)},
         "width": "container",
         "height": HEIGHT,
-        "layer": layer,
+        "layer": list(layer),
+    }
+
+
+def _near(**options: Any) -> Spec:
+    """What is nearest to where one points."""
+    select = {"type": "point", "nearest": True, "on": "pointerover", "clear": "pointerout"}
+    return {"name": "near", "select": {**select, **options}}
+
+
+def _values_axis(panel: Panel) -> Spec:
+    """The vertical axis of a panel; a logarithmic one has lines at powers alone."""
+    return {
+        "field": "value",
+        "type": "quantitative",
+        "title": None,
+        "scale": {"type": "log"} if panel.logarithmic else {"zero": False},
+        "axis": {"tickCount": 2 if panel.logarithmic else 5},
     }
 
 
@@ -163,8 +160,9 @@ def _tip(fields: Mapping[str, str]) -> Spec:
     parts = []
     for title, field in fields.items():
         value = f"(datum.datum || datum)[{json.dumps(field)}]"
-        short = f"isNumber({value}) ? format({value}, '.4~g') : {value}"
-        parts.append(f"{json.dumps(title)}: {value if field == 'step' else short}")
+        form = "," if field == "step" else ".4~g"
+        known = f"isNumber({value}) ? format({value}, '{form}') : {value}"
+        parts.append(f"{json.dumps(title)}: isValid({value}) ? ({known}) : '-'")
     return {"value": {"expr": f"{{{', '.join(parts)}}}"}}
 
 

@@ -43,8 +43,8 @@ def headline(written: Written) -> Iterator[tuple[str, Cell]]:
     psnr = [values["psnr"] for values in written.results.get("reconstruction", {}).values()]
     if psnr:
         yield "mean PSNR (dB)", number("psnr", sum(psnr) / len(psnr))
-    done, total = written.stops, len(written.names)
-    yield "tasks learned", Cell(f"{done} of {total}", done)
+    text = f"{written.learned} of {len(written.names)}"
+    yield "tasks learned", Cell(text, written.learned)
 
 
 def duration(seconds: float) -> str:

@@ -53,9 +53,14 @@ class Written:
         """The picture of the task `index` after `task`, which may be missing."""
         return grid_path(self.folder, self.names, task, index, kind)
 
+    @property
+    def learned(self) -> int:
+        """How many tasks have ended."""
+        return max(self.stops, len(self.measured))
+
     @cached_property
     def stops(self) -> int:
-        """How many tasks have ended: those after which there are pictures."""
+        """After how many tasks there are pictures."""
         tasks = range(len(self.names))
         drawn = [any(self.grid(t, i, "generated").exists() for i in tasks) for t in tasks]
         return max((t + 1 for t in tasks if drawn[t]), default=0)
@@ -79,6 +84,8 @@ def read(workdir: PathLike) -> Written:
         metadata["config"]["data"]
     except (ValueError, KeyError) as error:
         raise UserError(f"{folder / CONFIG} is not the config of a run, or damaged.") from error
-    lines = [*training_lines(folder / METRICS)]
+    # Of a run that is given more tasks, results.json may not name the last of them yet.
+    logged = training_lines(folder / METRICS)
+    lines = [line for line in logged if line["task"] < len(found["tasks"])]
     record = read_record(folder) or Record()  # early versions have none
     return Written(folder, metadata, found, record.measured, lines)
