@@ -76,6 +76,9 @@ def test_what_was_installed_runs_the_smoke_config_from_another_folder(elsewhere)
     changes = ["--config.loss.beta=1", "--config.eval.generation=never"]
     run(elsewhere, "launch.py", *smoke, *changes)
     assert json.loads((elsewhere / "run/results.json").read_text())["finished"]
+    changed = json.loads((elsewhere / "run/config.json").read_text())["changed"]
+    assert (changed["net.width"], changed["eval.generation"]) == (0, "last")
+    assert "Keys that differ from the defaults." in (elsewhere / "run/report.html").read_text()
 
 
 def test_the_program_that_prepares_sets_starts_from_another_folder(elsewhere):

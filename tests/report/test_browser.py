@@ -4,7 +4,9 @@ import os
 import shutil
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from fake_run import write_run
+from playwright.sync_api import sync_playwright
 
 from lgaa_jax.report import comparison_report, run_report
 
@@ -26,8 +28,7 @@ def browser():
         if os.environ.get("LGAA_NEEDS_CHROMIUM"):
             pytest.fail(message)
         pytest.skip(message)
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=path, args=OPTIONS)
         yield found
         found.close()
@@ -91,7 +92,6 @@ SIZES = """[...document.querySelectorAll("figure.chart")].filter(f => f.checkVis
 @pytest.mark.parametrize("name", ["run", "comparison"])
 def test_it_is_whole_at_each_width_in_both_themes(opened, name):
     """Charts drawn, nothing wider than the page, nothing that axe-core finds fault with."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = opened(name)
     assert page.locator("caption").count() == page.locator("table").count() > 2
     for width, scheme in ((1440, "dark"), (1440, "light"), (360, "light"), (360, "dark")):
@@ -104,7 +104,7 @@ def test_it_is_whole_at_each_width_in_both_themes(opened, name):
         assert len(sizes) > 3
         assert all(wide > 100 and high > 100 for wide, high in sizes)
         if (width, scheme) in ((1440, "light"), (360, "dark")):
-            found = axe.run(page)
+            found = Axe().run(page)
             assert found.violations_count == 0, found.generate_report()
 
 

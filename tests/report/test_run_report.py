@@ -9,6 +9,7 @@ from fake_run import Page, specs, write_run
 
 from configs import default
 from lgaa_jax.errors import UserError
+from lgaa_jax.report import __main__ as report_program
 from lgaa_jax.report import library, run_report, samples
 from lgaa_jax.report.page import REPORT
 from lgaa_jax.workdir import pictures
@@ -207,6 +208,16 @@ def test_a_page_that_cannot_be_made_leaves_the_old_one(tmp_path, monkeypatch):
     with pytest.raises(MemoryError):
         run_report.write(tmp_path)
     assert (tmp_path / REPORT).read_bytes() == before
+
+
+def test_the_program_makes_it_again(tmp_path, monkeypatch, capsys):
+    write_run(tmp_path, TASKS, images=False)
+    monkeypatch.setattr("sys.argv", ["report", str(tmp_path)])
+    report_program.main()
+    assert capsys.readouterr().out == f"{tmp_path / REPORT}\n"
+    (tmp_path / "results.json").unlink()
+    with pytest.raises(SystemExit, match=r"report: .* holds no whole results\.json"):
+        report_program.main()
 
 
 def test_a_folder_without_a_run_is_told(tmp_path):

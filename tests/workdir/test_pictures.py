@@ -88,6 +88,15 @@ def test_a_name_above_a_wide_column_is_cut_where_the_column_ends():
     assert long.shape[1] < 144 + 16 + 8 * 34 + 2 + 8 + 1
 
 
+@pytest.mark.parametrize(
+    ("count", "shape"), [(1, (16, 16, 1)), (10, (32, 32, 3)), (7, (64, 48, 1))]
+)
+def test_the_columns_of_a_file_are_counted(tmp_path, count, shape):
+    images = np.zeros((2, count, *shape), np.uint8)
+    pictures.save_png(tmp_path / "a.png", pictures.grid(images, ["name"] * count))
+    assert pictures.columns(tmp_path / "a.png", shape) == count
+
+
 @pytest.mark.parametrize("bad", [np.zeros((2, 8, 8, 1), np.uint8), np.zeros((1, 1, 8, 8, 1))])
 def test_grid_refuses_another_form(bad):
     with pytest.raises(ValueError, match="a grid takes uint8"):
