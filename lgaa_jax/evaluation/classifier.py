@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from absl import logging
 
 from lgaa_jax.data.images import to_unit
 from lgaa_jax.data.loading import Split
@@ -89,7 +90,15 @@ def reference(split: Split, steps: int, folder: str | os.PathLike[str]) -> Class
     if params is not None:
         return Classifier(model, params)
     trained = train(model, split.images, split.truth, steps, seed=0)
-    write_bytes(path, closed(flax.serialization.to_bytes(trained.params)))
+    try:
+        write_bytes(path, closed(flax.serialization.to_bytes(trained.params)))
+    except OSError as error:
+        logging.warning(
+            "a reference classifier cannot be kept in %s (%s): it is trained anew when it is "
+            "needed again.",
+            folder,
+            error.strerror,
+        )
     return trained
 
 

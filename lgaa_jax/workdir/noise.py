@@ -31,12 +31,17 @@ def no_stragglers() -> Iterator[None]:
         sys.unraisablehook = hook
 
 
+_USUAL = ("Waiting for previous save", "Attempted to create temporary directory")
+
+
 def _not_chatter(record: logging.LogRecord) -> bool:
-    if "orbax" not in record.pathname or record.levelno >= logging.ERROR:
+    if "orbax" not in record.pathname:
         return True
-    return record.levelno >= logging.WARNING and "Waiting for previous save" not in record.msg
+    if record.exc_info:  # of a thread; it is raised as well, where its end is waited for
+        return False
+    return record.levelno >= logging.WARNING and not record.getMessage().startswith(_USUAL)
 
 
 def quieten() -> None:
-    """Drops Orbax's own chatter, pages per save, from absl's log; warnings of loss stay."""
+    """Drops Orbax's own chatter, pages per save, from absl's log; other warnings stay."""
     logging.getLogger("absl").addFilter(_not_chatter)

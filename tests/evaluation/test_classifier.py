@@ -91,3 +91,10 @@ def test_a_damaged_file_is_made_again(trained, train_set, tmp_path):
         again = classifier.reference(train_set, 30, tmp_path)
         assert_equal(again.params, trained[0].params)
         assert (tmp_path / whole.name).read_bytes() == whole.read_bytes()
+
+
+def test_where_it_cannot_be_kept_it_judges_all_the_same(trained, train_set, tmp_path, caplog):
+    (tmp_path / "file").touch()
+    again = classifier.reference(train_set, 30, tmp_path / "file")
+    assert_equal(again.params, trained[0].params)
+    assert "a reference classifier cannot be kept in" in caplog.text

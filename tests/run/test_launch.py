@@ -153,7 +153,13 @@ def test_help_begins_with_the_flags_of_this_program():
 
 @pytest.mark.parametrize(
     ("name", "flag"),
-    [("step", "--json"), ("task", "--json"), ("folder", "--json"), ("png_folder", "--by")],
+    [
+        ("step", "--json"),
+        ("task", "--json"),
+        ("folder", "--json"),
+        ("png_folder", "--by"),
+        ("robustness", "--kills"),
+    ],
 )
 def test_a_benchmark_starts_from_a_clone_as_its_first_lines_say(name, flag):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
@@ -175,3 +181,14 @@ def test_a_run_from_the_command_line(tmp_path):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run/results.json").exists()
     assert any("train_steps" in p.name for p in (tmp_path / "cache/lgaa_jax/compiled").iterdir())
+
+
+@pytest.mark.slow
+def test_kills_and_damage_at_random_change_nothing():
+    """The short version of the benchmark; its exit status says that no count is wrong."""
+    command = [sys.executable, "benchmarks/robustness.py", f"--config={QUICKSTART.split('=')[1]}"]
+    command += ["--kills=4", "--corruptions=20"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "'kills': 4" in done.stdout
+    assert "'corruptions': 20" in done.stdout

@@ -1,0 +1,221 @@
+"""Kills runs and damages their files at random, and counts what that does.
+
+    python benchmarks/robustness.py [--kills=200] [--corruptions=200] [--seed=0] [--json=FILE]
+                                    [--config=configs/quickstart.py]
+
+kills        SIGKILL at random moments of a run, until it has finished in spite of them. Every
+             second run learns its first task alone before, and is then given the second. In the end
+             its state must have the bits, and its results and metrics the numbers, of a run left
+             alone
+corruptions  a random file of that run is cut short, changed by one bit or removed: checkpoints,
+             config.json, evaluations.json, results.json, reference classifiers. Whatever is read
+             then must be what was written, or nothing; of the checkpoints, the newest sound one
+
+Ends with the exit status 1 if any count that must be 0 is not.
+"""
+
+import argparse
+import collections
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import jax
+import numpy as np
+
+# `launch` lies beside this folder.
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+from lgaa_jax.evaluation import classifier
+from lgaa_jax.run.session import EVALUATIONS, stored_record
+from lgaa_jax.workdir import results
+from lgaa_jax.workdir.checkpoint import Checkpoints
+from lgaa_jax.workdir.contents import DamagedError
+from lgaa_jax.workdir.metadata import CONFIG, read_metadata
+
+ROOT = pathlib.Path(__file__).parents[1]
+RATES = {"train/steps_per_second", "train/images_per_second"}
+
+
+def command(config: str, workdir: pathlib.Path, *flags: str) -> list[str]:
+    """What starts a run of two tasks, which may be given its second one later."""
+    given = [f"--config={config}", f"--workdir={workdir}", "--config.max_tasks=2", *flags]
+    return [sys.executable, str(ROOT / "launch.py"), *given]
+
+
+def finish(arguments: list[str]) -> float:
+    """Runs the command to its end; returns the seconds it took."""
+    begin = time.monotonic()
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
+    return time.monotonic() - begin
+
+
+def kill_until_done(arguments: list[str], seconds: float, rng: random.Random, left: int) -> int:
+    """Starts the command until it ends by itself, after `left` kills at most; returns the kills."""
+    kills = 0
+    while kills < left:
+        process = subprocess.Popen(
+            arguments,
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            _, stderr = process.communicate(timeout=rng.uniform(0, 1.1 * seconds))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            kills += 1
+            continue
+        if process.returncode:
+            sys.exit(f"{' '.join(arguments)} ended with {process.returncode}:\n{stderr}")
+        return kills
+    finish(arguments)
+    return kills
+
+
+def state(workdir: pathlib.Path) -> dict[str, bytes]:
+    """The bytes of each array of the last checkpoint."""
+    with Checkpoints(workdir) as checkpoints:
+        return arrays(checkpoints, checkpoints.steps()[-1])
+
+
+def arrays(checkpoints: Checkpoints, step: int) -> dict[str, bytes]:
+    """The bytes of each array of a step, as they are read without being checked."""
+    leaves = jax.tree_util.tree_leaves_with_path(checkpoints._storage.arrays(step))
+    return {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}
+
+
+def told(workdir: pathlib.Path) -> tuple[dict, list[dict]]:
+    """The results and the lines of metrics, less what depends on the clock."""
+    found = results.read(workdir)
+    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    kept = [{name: v for name, v in line.items() if name not in RATES} for line in lines]
+    return {name: v for name, v in found.items() if name != "seconds"}, kept
+
+
+def count_kills(
+    config: str, whole: pathlib.Path, seconds: float, kills: int, rng: random.Random
+) -> collections.Counter:
+    """Kills runs until there were so many kills."""
+    counts: collections.Counter = collections.Counter(kills=0, runs=0, different=0)
+    expected = state(whole), told(whole)
+    while counts["kills"] < kills:
+        workdir = whole.with_name("killed")
+        shutil.rmtree(workdir, ignore_errors=True)
+        if counts["runs"] % 2:  # the first task alone, and later the second
+            first = command(config, workdir, "--config.tasks=digits")
+            counts["kills"] += kill_until_done(first, seconds / 2, rng, kills - counts["kills"])
+        again = command(config, workdir)
+        counts["kills"] += kill_until_done(again, seconds, rng, kills - counts["kills"])
+        counts["runs"] += 1
+        counts["different"] += (state(workdir), told(workdir)) != expected
+        print(dict(counts), flush=True)
+    return counts
+
+
+def damage(path: pathlib.Path, rng: random.Random) -> str:
+    """Damages a file; returns how."""
+    content, how = bytearray(path.read_bytes()), rng.choice(("cut", "flip", "remove"))
+    if how == "remove":
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(content[: rng.randrange(len(content))])
+    else:
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+        path.write_bytes(content)
+    return how
+
+
+def readings(workdir: pathlib.Path) -> dict[str, object]:
+    """What is read of each small file; None where it says that it is damaged or missing."""
+    found: dict[str, object] = {EVALUATIONS: stored_record(workdir)}
+    try:
+        found[CONFIG] = read_metadata(workdir)
+    except ValueError:
+        found[CONFIG] = None
+    for path in (workdir / classifier.FOLDER).glob("*.msgpack"):
+        found[path.name] = path.read_bytes() if classifier.sound(path) else None
+    return found
+
+
+def count_corruptions(whole: pathlib.Path, number: int, rng: random.Random) -> collections.Counter:
+    """Damages a copy of a run so many times, each time a fresh one."""
+    counts: collections.Counter = collections.Counter(
+        corruptions=0, detected=0, harmless=0, wrong=0, not_the_newest_sound=0
+    )
+    small = [whole / CONFIG, whole / EVALUATIONS, *(whole / classifier.FOLDER).iterdir()]
+    stored = [p for p in (whole / "checkpoints").rglob("*") if p.is_file() and p.stat().st_size]
+    expected = readings(whole)
+    with Checkpoints(whole) as checkpoints:
+        sound = {step: arrays(checkpoints, step) for step in checkpoints.steps()}
+    for _ in range(number):
+        workdir = whole.with_name("damaged")
+        shutil.rmtree(workdir, ignore_errors=True)
+        shutil.copytree(whole, workdir)
+        path = rng.choice(stored if rng.random() < 0.8 else small).relative_to(whole)
+        counts[damage(workdir / path, rng)] += 1
+        counts["corruptions"] += 1
+        if path.parts[0] == "checkpoints":
+            counts[_checkpoint(workdir, int(path.parts[1]), sound)] += 1
+        else:
+            read = readings(workdir).get(path.name)
+            right = read == expected[path.name]
+            counts["harmless" if right else "detected" if read is None else "wrong"] += 1
+    return counts
+
+
+def _checkpoint(workdir: pathlib.Path, damaged: int, sound: dict[int, dict[str, bytes]]) -> str:
+    """What comes of a damaged step."""
+    with Checkpoints(workdir) as checkpoints:
+        try:
+            checkpoints.check(damaged)
+            found = "harmless" if arrays(checkpoints, damaged) == sound[damaged] else "wrong"
+        except DamagedError:
+            found = "detected"
+        good = {*sound} - ({damaged} if found == "detected" else set())
+        newest = checkpoints.newest(lambda step: checkpoints.check(step) and step)
+        if newest != max(good) or arrays(checkpoints, newest) != sound[newest]:
+            return "not_the_newest_sound"
+    return found
+
+
+def main() -> None:
+    """Parses the flags, counts, prints and writes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", default="configs/quickstart.py")
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--corruptions", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", help="file for the counts")
+    args = parser.parse_args()
+    rng = random.Random(args.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        whole = pathlib.Path(folder).resolve() / "whole"
+        finish(command(args.config, whole))
+        shutil.rmtree(whole)
+        seconds = finish(command(args.config, whole))  # with its programs compiled
+        print(f"a run left alone takes {seconds:.1f} s", flush=True)
+        counts = count_kills(args.config, whole, seconds, args.kills, rng)
+        damaged = count_corruptions(whole, args.corruptions, rng)
+    print(dict(damaged))
+    counts += damaged  # drops what is 0
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as file:
+            json.dump(dict(counts), file, indent=2)
+    sys.exit(any(counts[name] for name in ("different", "wrong", "not_the_newest_sound")))
+
+
+if __name__ == "__main__":
+    main()
