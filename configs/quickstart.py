@@ -20,7 +20,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c = default.get_config()
     c.tasks = "digits,letters"
     c.steps_per_task = 850
-    c.loss.beta = 0.3  # small images have a small squared error; at 1 the code carries too little
+    c.loss.beta = 0.1  # small images have a small squared error; at 1 the code carries too little
     c.eval.samples = 2000
     c.eval.classifier_steps = 300
     if preset == "smoke":
