@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from lgaa_jax.data import decoding
 from lgaa_jax.data.decoding import BrokenImageError, opened
-from lgaa_jax.workdir.pictures import stems
+from lgaa_jax.workdir.picture_files import stems
 
 ROOT = Path(__file__).parents[1]
 

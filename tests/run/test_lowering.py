@@ -10,7 +10,9 @@ import pytest
 from jax import export as jax_export
 
 from configs import default
-from lgaa_jax.evaluation.split_metrics import make_batch_sums
+from lgaa_jax.data.images import to_unit, to_unsigned
+from lgaa_jax.evaluation.inference import reconstruct
+from lgaa_jax.evaluation.split_metrics import likeness
 from lgaa_jax.networks.nets import build_nets
 from lgaa_jax.training import sampling
 from lgaa_jax.training.batch import Pool
@@ -49,8 +51,11 @@ def programs(c):
     image, whole = nets.image_shape, functools.partial(form, dtype="int32")
     pool = Pool(form(IMAGES, *image, dtype="uint8"), whole(IMAGES), whole(IMAGES))
     b = c.log.eval_batch
-    images, truth = form(b, *image, dtype="uint8"), form(b, dtype="bool")
-    domains = form(TASKS, dtype="bool")
+    images = form(b, *image, dtype="uint8")
+
+    def evaluate(params, images):
+        x, u, d = reconstruct(nets, params, mask, images)
+        return likeness(to_unsigned(to_unit(images)), to_unsigned(x)), u, d
 
     def sample(source, key, task):
         return sampling._sample_chunk(nets, source, key, task, mask, 1.0)
@@ -60,7 +65,7 @@ def programs(c):
             make_train_steps(learner.train_step),
             (state, key, pool, whole(STEPS, c.batch_size), whole(), whole()),
         ),
-        "evaluation": (make_batch_sums(nets, mask), (state, images, whole(b), domains, truth)),
+        "evaluation": (evaluate, (state.evaluated, images)),
         "sampling": (sample, (state.sampler, key, whole())),
     }
 
