@@ -66,10 +66,13 @@ class Written:
         return max((t + 1 for t in tasks if drawn[t]), default=0)
 
     def columns(self, index: int) -> list[str]:
-        """The names of the classes of a task, as the columns of its grids show them; or none."""
+        """The names of the classes of a task, as the columns of its grids show them; or none.
+
+        Early versions did not write which labels a task has: then none are named.
+        """
         name = self.names[index]
         names = self.metadata.get("classes", {}).get(name, [])
-        labels = self.metadata.get("labels", {}).get(name, range(len(names)))
+        labels = self.metadata.get("labels", {}).get(name, [])
         return [names[label] for label in labels] if names else []
 
 

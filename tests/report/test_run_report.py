@@ -79,14 +79,16 @@ def test_what_differs_from_the_defaults_is_marked_with_the_default(run):
     assert sum(name.endswith("●") for name in every) == len(differ)
 
 
-def test_a_run_that_did_not_record_the_defaults_says_so(tmp_path):
-    write_run(tmp_path, TASKS)
+def test_a_run_of_an_early_version_shows_what_it_recorded(tmp_path):
+    """Neither which keys differ from their defaults nor which labels a task has."""
+    write_run(tmp_path, {"digits[3-4]": list("01234")})
     written = read_json(tmp_path / "config.json")
-    del written["changed"]
+    del written["changed"], written["labels"]
     (tmp_path / "config.json").write_text(json.dumps(written))
     page = Page(run_report.write(tmp_path))
     assert "Which keys differ from their defaults was not recorded." in page.text
     assert not any(caption.startswith("Keys that") for caption in page.tables)
+    assert page.alts[0] == "generated images of digits[3-4], after digits[3-4]"
 
 
 def test_the_charts_have_the_numbers_of_the_files(run):
