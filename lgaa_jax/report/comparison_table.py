@@ -105,7 +105,7 @@ def _explored(found: Mapping[str, Any]) -> dict[str, float]:
         for code in ("z", "z_and_class"):
             for score, value in entry.get(code, {}).items():
                 if score != "by_factor":
-                    of = f"{SCORES.get(score, score)} of {_words(code)}, {entry['task']}"
+                    of = f"{SCORES.get(score, score)} of {_words(code)} of {entry['task']}"
                     scalars[f"{of} after {entry['after_task']}"] = value
     return scalars
 

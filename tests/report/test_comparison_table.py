@@ -126,10 +126,10 @@ def test_a_run_that_was_explored_has_its_novelty_and_disentanglement():
     expected = {
         "novelty of b, reconstruction error": "0.750",
         "novelty of b, code density": "0.500",
-        "MIG of z, a after b": "0.250",
-        "MIG in turned axes of z, a after b": "0.125",
-        "completeness of z, a after b": "0.375",
-        "MIG of z and class, a after b": "0.625",
+        "MIG of z of a after b": "0.250",
+        "MIG in turned axes of z of a after b": "0.125",
+        "completeness of z of a after b": "0.375",
+        "MIG of z and class of a after b": "0.625",
     }
     assert {name: shown[name] for name in expected} == {k: [v] for k, v in expected.items()}
     assert not any("by_factor" in name or "by factor" in name for name in shown)
