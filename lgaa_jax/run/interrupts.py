@@ -7,6 +7,7 @@ computes, as XLA does for seconds when it compiles.
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import threading
@@ -21,6 +22,7 @@ INTERRUPTED, TERMINATED = 130, 75
 STARTED_BY = "LGAA_STARTED_BY"  # environment variable: the process that a run is to end with
 _PATIENCE = 2.0  # seconds that a signal may wait for a library, where there is nothing to save
 _training = threading.Event()  # set while there may be something to save
+_ending = threading.Event()  # set when a signal came
 _heeded = [0.0]  # when a handler ran last, by the monotonic clock
 
 Stop = type[KeyboardInterrupt]
@@ -44,6 +46,7 @@ def deferred() -> Iterator[Callable[[], Stop | None]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         _heeded[0] = time.monotonic()
+        _ending.set()
         if came and number == signal.SIGINT:
             raise KeyboardInterrupt
         came.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
@@ -80,9 +83,12 @@ def _orphaned() -> bool:
     return started_by is not None and int(started_by) != os.getppid()
 
 
-def raise_at_once(number: int, frame: FrameType | None) -> NoReturn:
-    """A handler of either signal."""
+def raise_at_once(number: int, frame: FrameType | None) -> None:
+    """A handler of either signal; of SIGTERM, for the first one and not after a SIGINT."""
     _heeded[0] = time.monotonic()
+    if number == signal.SIGTERM and _ending.is_set():
+        return
+    _ending.set()
     raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
@@ -102,12 +108,15 @@ def heed() -> None:
 
 
 def _watch(reading: int) -> None:
+    """Looks after each signal whether a handler came to run; of several, after the first."""
     while True:
         numbers, came = os.read(reading, 1), time.monotonic()
         time.sleep(_PATIENCE)
+        while select.select([reading], [], [], 0)[0]:
+            numbers += os.read(reading, 64)
         late = _heeded[0] < came - _PATIENCE / 2
-        if late and not _training.is_set() and numbers[0] in (signal.SIGINT, signal.SIGTERM):
-            leave(Terminated() if numbers[0] == signal.SIGTERM else KeyboardInterrupt())
+        if late and not _training.is_set() and {signal.SIGINT, signal.SIGTERM} & set(numbers):
+            leave(Terminated() if signal.SIGTERM in numbers else KeyboardInterrupt())
 
 
 def leave(error: KeyboardInterrupt) -> NoReturn:

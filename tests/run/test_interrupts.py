@@ -90,6 +90,9 @@ def test_a_program_ends_in_order_or_at_once_where_a_library_is_deaf(busy, number
         time.sleep(0.1)
         begin = time.monotonic()
         program.send_signal(number)
+        time.sleep(0.5)
+        if program.poll() is None:  # it cleans up, and is told once more
+            program.send_signal(signal.SIGTERM)
         stderr = program.communicate(timeout=30)[1]
     assert (program.returncode, time.monotonic() - begin < 5) == (status, True)
     assert stderr.startswith(f"launch.py: {says}")
