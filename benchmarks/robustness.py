@@ -41,12 +41,15 @@ from lgaa_jax.workdir.contents import DamagedError
 from lgaa_jax.workdir.metadata import CONFIG, read_metadata
 
 ROOT = pathlib.Path(__file__).parents[1]
+WRONG = ("other state", "other results", "other metrics")  # of a run that was killed
 RATES = {"train/steps_per_second", "train/images_per_second"}
 
 
 def command(config: str, workdir: pathlib.Path, *flags: str) -> list[str]:
     """What starts a run of two tasks, which may be given its second one later."""
     given = [f"--config={config}", f"--workdir={workdir}", "--config.max_tasks=2", *flags]
+    # Of a run that is given its second task later, the first was the last one before.
+    given += ["--config.eval.generation=each"]
     return [sys.executable, str(ROOT / "launch.py"), *given]
 
 
@@ -109,8 +112,8 @@ def count_kills(
     config: str, whole: pathlib.Path, seconds: float, kills: int, rng: random.Random
 ) -> collections.Counter:
     """Kills runs until there were so many kills."""
-    counts: collections.Counter = collections.Counter(kills=0, runs=0, different=0)
-    expected = state(whole), told(whole)
+    counts: collections.Counter = collections.Counter(kills=0, runs=0, **dict.fromkeys(WRONG, 0))
+    expected = state(whole), *told(whole)
     while counts["kills"] < kills:
         workdir = whole.with_name("killed")
         shutil.rmtree(workdir, ignore_errors=True)
@@ -120,7 +123,9 @@ def count_kills(
         again = command(config, workdir)
         counts["kills"] += kill_until_done(again, seconds, rng, kills - counts["kills"])
         counts["runs"] += 1
-        counts["different"] += (state(workdir), told(workdir)) != expected
+        found = state(workdir), *told(workdir)
+        for name, one, other in zip(WRONG, found, expected, strict=True):
+            counts[name] += one != other
         print(dict(counts), flush=True)
     return counts
 
@@ -214,7 +219,7 @@ def main() -> None:
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump(dict(counts), file, indent=2)
-    sys.exit(any(counts[name] for name in ("different", "wrong", "not_the_newest_sound")))
+    sys.exit(any(counts[name] for name in (*WRONG, "wrong", "not_the_newest_sound")))
 
 
 if __name__ == "__main__":
