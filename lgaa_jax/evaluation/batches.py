@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
+from lgaa_jax.training.devices import ONE_DEVICE, Layout
+
 FEW = 16  # up to so many examples, batches are no larger than this
 
 
@@ -14,15 +16,19 @@ def batch_size(n: int, most: int) -> int:
     return min(FEW, most) if n <= FEW else most
 
 
-def in_batches(program: Callable[..., Any], most: int, *columns: np.ndarray) -> Any:
+def in_batches(
+    program: Callable[..., Any], most: int, *columns: np.ndarray, layout: Layout = ONE_DEVICE
+) -> Any:
     """What a program makes of columns [n, ...], a batch of their rows at a time, on the host.
 
-    program: from arrays [B, ...] to a tree of arrays [B, ...]; most: as in `batch_size`. The last
-    batch is filled up, so that all are of one size.
+    program: from arrays [B, ...] to a tree of arrays [B, ...]; most: as in `batch_size`; layout:
+    of the devices that divide a batch. The last batch is filled up, so that all are of one size.
     """
     n = len(columns[0])
-    size = batch_size(n, most)
-    parts = ([filled(c[i : i + size], size) for c in columns] for i in range(0, n, size))
+    size = layout.round_up(batch_size(n, most))
+    parts = (
+        layout.put([filled(c[i : i + size], size) for c in columns]) for i in range(0, n, size)
+    )
     return collected((program(*part) for part in parts), n)
 
 

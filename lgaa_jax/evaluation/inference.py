@@ -18,6 +18,7 @@ from lgaa_jax.data.images import to_unit
 from lgaa_jax.evaluation.batches import in_batches
 from lgaa_jax.networks.nets import Nets, Params
 from lgaa_jax.training.batch import Array
+from lgaa_jax.training.devices import ONE_DEVICE, Layout
 from lgaa_jax.training.sampling import has_classes, one_hot
 
 
@@ -87,10 +88,10 @@ def reconstruct(
 
 
 def infer_all(
-    nets: Nets, params: Params, images: np.ndarray, size: int
+    nets: Nets, params: Params, images: np.ndarray, size: int, layout: Layout = ONE_DEVICE
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`infer` of all images [n, H, W, C] in batches of `size`, on the host."""
-    return in_batches(functools.partial(infer, nets, params), size, images)
+    return in_batches(functools.partial(infer, nets, params), size, images, layout=layout)
 
 
 @jax.jit

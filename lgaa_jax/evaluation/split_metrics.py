@@ -11,6 +11,7 @@ from lgaa_jax.evaluation import colour
 from lgaa_jax.evaluation.batches import in_batches
 from lgaa_jax.evaluation.inference import reconstruct
 from lgaa_jax.networks.nets import Nets, Params
+from lgaa_jax.training.devices import ONE_DEVICE, Layout
 
 # dB: an error of 1e-5 of the range, a 400th of a grey level. An exact reconstruction counts as
 # this; its PSNR is infinite, and so would be the mean.
@@ -59,21 +60,22 @@ def evaluate(
     domains: np.ndarray,
     split: Split,
     size: int,
+    layout: Layout = ONE_DEVICE,
 ) -> dict[str, float]:
     """Means over the split: domain_accuracy, mse, psnr (dB), ssim and, with labels, accuracy.
 
     In colour also psnr_luma, psnr_chroma and, where the images are not all grey, chroma: the
     deviation of the reconstructions' chroma over that of the images (colour.py).
     params, class_mask: as in inference.py; domains: [N] bool, the tasks that are right for an image
-    of the split; size: of the batches. Images are in [0, 1]; PSNR and SSIM are means of the
-    per-image values (Wang et al. 2004).
+    of the split; size: of the batches; layout: of the devices that params lie on. Images are in
+    [0, 1]; PSNR and SSIM are means of the per-image values (Wang et al. 2004).
     """
 
     def program(images: np.ndarray) -> tuple[dict[str, jax.Array], jax.Array, jax.Array]:
         x, u, d = reconstruct(nets, params, class_mask, images)
         return likeness(to_unsigned(to_unit(images)), to_unsigned(x)), u, d
 
-    values, u, d = in_batches(program, size, split.images)
+    values, u, d = in_batches(program, size, split.images, layout=layout)
     # Whatever the batches, the same sum: float64, in the order of the images.
     mean = {name: float(np.mean(value, dtype=np.float64)) for name, value in values.items()}
     mean["domain_accuracy"] = float(np.mean(domains[d]))

@@ -43,6 +43,7 @@ POSITIVE = (
 )
 NOT_NEGATIVE = (
     "seed",
+    "devices",
     "max_tasks",
     "num_classes",
     "steps_per_call",

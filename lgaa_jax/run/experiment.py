@@ -17,6 +17,7 @@ from lgaa_jax.networks import ops
 from lgaa_jax.networks.nets import Nets, build_nets
 from lgaa_jax.run.checks import check_config
 from lgaa_jax.training.batching import Batches
+from lgaa_jax.training.devices import Layout, build_layout
 from lgaa_jax.training.learner import Learner, build_learner
 from lgaa_jax.training.replay import replay_spec
 from lgaa_jax.training.state import TrainState
@@ -31,6 +32,7 @@ class Experiment:
     config: ml_collections.ConfigDict
     strategy: Strategy
     tasks: tuple[Task, ...]
+    layout: Layout
     learner: Learner
     batches: Batches
     ends: tuple[int, ...]  # step at which each task ends
@@ -87,14 +89,16 @@ class Experiment:
 def build(config: ml_collections.ConfigDict) -> Experiment:
     """Loads the data and builds networks and step; raises UserError before anything is written."""
     check_config(config)
+    layout = build_layout(config)
     strategy = STRATEGIES[config.strategy]
     tasks = loading.load(config)
     num_classes = config.num_classes or max(task.num_classes for task in tasks)
     nets = build_nets(config, num_classes, config.max_tasks or len(tasks))
     init_key, train_key, eval_key, pool_key = jax.random.split(jax.random.key(config.seed), 4)
     spec = replay_spec(config, class_mask(tasks, num_classes, nets.num_tasks))
-    batches = Batches(config, tasks, nets, spec, pool_key)
-    learner = build_learner(config, nets, spec, batches.planned_ends(), batches.num_replay())
+    batches = Batches(config, tasks, nets, spec, pool_key, layout)
+    ends, num_replay = batches.planned_ends(), batches.num_replay()
+    learner = build_learner(config, nets, spec, ends, num_replay, layout)
     # Initialisation runs once: on a CPU, to optimise its code takes far longer than to run it.
     on_cpu = jax.default_backend() == "cpu"
     options = {"xla_backend_optimization_level": 0} if on_cpu else None
@@ -102,6 +106,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
         config=config,
         strategy=strategy,
         tasks=tasks,
+        layout=layout,
         learner=learner,
         batches=batches,
         ends=batches.ends(),
@@ -109,10 +114,12 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
         train_steps=jax.jit(
             make_train_steps(learner.train_step),
             donate_argnums=0,
+            # Of several devices XLA would choose by itself which holds what of the results.
+            out_shardings=layout.whole if layout.num_devices > 1 else None,
             compiler_options=ops.compiler_options(),
         ),
         steps_per_call=config.steps_per_call or (1 if on_cpu else config.log.every),
-        train_key=train_key,
+        train_key=jax.device_put(train_key, layout.whole),
         eval_key=eval_key,
     )
 

@@ -63,6 +63,7 @@ def _measure_one(
         domains,
         one.test,
         config.log.eval_batch,
+        experiment.layout,
     )
     if not experiment.strategy.autoencodes:
         values = {name: v for name, v in values.items() if name not in RECONSTRUCTION}
@@ -91,9 +92,10 @@ def _unsupervised(experiment: Experiment, state: TrainState, task: Task) -> dict
     if not len(train.images) or not len(test.images):
         return {}
     train = _some(experiment, train)
-    size = experiment.config.log.eval_batch
+    size, layout = experiment.config.log.eval_batch, experiment.layout
     (z, _, _), (z_test, u, _) = (
-        infer_all(experiment.nets, state.evaluated, split.images, size) for split in (train, test)
+        infer_all(experiment.nets, state.evaluated, split.images, size, layout)
+        for split in (train, test)
     )
     values: dict[str, float | None] = {}
     if experiment.nets.class_model is not None:
@@ -110,7 +112,7 @@ def _generation(
     real, n = _some(experiment, experiment.tasks[index].test).images, experiment.config.eval.samples
     key = jax.random.fold_in(experiment.eval_key, GENERATION + index)
     images, asked = sample_task(
-        experiment.nets, state.sampler, key, index, n, experiment.class_mask
+        experiment.nets, state.sampler, key, index, n, experiment.class_mask, 1.0, experiment.layout
     )
     values: dict[str, float] = {}
     labelled = (experiment.tasks[index].train.truth >= 0).any()
@@ -185,7 +187,14 @@ def _risk(
     spec, n = experiment.learner.spec, experiment.config.eval.samples
     # As training samples it, spread included: the terms are of the replay that is learned from.
     images, _ = sample_task(
-        experiment.nets, state.replay, key, index, n, spec.class_mask, spec.spread
+        experiment.nets,
+        state.replay,
+        key,
+        index,
+        n,
+        spec.class_mask,
+        spec.spread,
+        experiment.layout,
     )
     on_q = np.stack([member(images)[0] for member in family])
     # The replay in this task is labelled by the class model of the task before.

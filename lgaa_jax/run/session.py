@@ -43,16 +43,22 @@ class Session:
     keeps: bool = True  # whether what is evaluated goes into the file of evaluations
 
     def fresh(self) -> TrainState:
-        """The initial state, tied to a device as a restored one is: both run the same program."""
-        return jax.device_put(self.experiment.init(), jax.devices()[0])
+        """The initial state, tied to devices as a restored one is: both run the same program."""
+        return jax.device_put(self.experiment.init(), self.experiment.layout.whole)
 
     def restore(self, step: int) -> tuple[TrainState, Record]:
         """State and record of the checkpoint at `step`; UserError where there is none.
 
         The record holds the evaluation of each task that had ended by then, as far as the file of
-        evaluations, or the checkpoint of an earlier version, has them.
+        evaluations, or the checkpoint of an earlier version, has them. It may have been saved by
+        another number of devices.
         """
-        state, meta = self.checkpoints.restore(step, jax.eval_shape(self.experiment.init))
+        where = self.experiment.layout.whole
+        placed = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where),
+            jax.eval_shape(self.experiment.init),
+        )
+        state, meta = self.checkpoints.restore(step, placed)
         record = Record.from_json(meta)
         stored = read_record(self.workdir)  # where there is none, it is made from checkpoints
         if stored is not None and len(stored.measured) > len(record.measured):

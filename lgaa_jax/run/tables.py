@@ -42,7 +42,7 @@ def opening(
     yield "workdir", f"{workdir} ({status})"
     devices = jax.devices()
     used = ", ".join(dict.fromkeys((devices[0].platform, devices[0].device_kind)))
-    yield "device", used if len(devices) == 1 else f"{used} (the first of {len(devices)})"
+    yield "device", f"{used}{_part(experiment.layout.num_devices, len(devices))}"
     yield "strategy", f"{config.strategy}, labels {config.labels}, seed {config.seed}"
     for i, task in enumerate(experiment.tasks):
         yield f"task {i + 1}", f"{task.name}: {task_line(task, config.eval.split)}"
@@ -54,6 +54,14 @@ def opening(
     ends = np.diff(experiment.ends, prepend=0)
     each = f"{ends[0]:,} a task" if len({*ends}) == 1 else " + ".join(f"{n:,}" for n in ends)
     yield "steps", f"{total:,} of {config.batch_size} images ({each})"
+
+
+def _part(used: int, there: int) -> str:
+    """Which of the devices that are there a run uses."""
+    if there == 1:
+        return ""
+    some = "the first" if used == 1 else f"the first {used}"
+    return f" (all {used})" if used == there else f" ({some} of {there})"
 
 
 def task_line(task: Task, split: str = "test") -> str:

@@ -91,8 +91,10 @@ class Calls:
         indices = np.zeros((experiment.steps_per_call, batch_size), np.int32)
         for row, step in enumerate(range(start, end)):
             indices[row] = experiment.batches.indices(self._task, step)
+        layout = experiment.layout
+        placed = layout.by_row(axis=1), layout.whole, layout.whole
         with jax.transfer_guard("disallow"):
-            given = jax.device_put((indices, self._num_pool, np.int32(end - start)))
+            given = jax.device_put((indices, self._num_pool, np.int32(end - start)), placed)
             return experiment.train_steps(state, experiment.train_key, self._pool, *given)
 
 

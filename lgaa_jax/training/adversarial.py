@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from lgaa_jax.training import losses
+from lgaa_jax.training.devices import ONE_DEVICE, Layout
 
 KINDS = ("wgan_gp", "hinge", "relativistic")
 
@@ -27,15 +28,16 @@ def critic_loss(
     codes: tuple[jax.Array, ...],
     key: jax.Array,
     weight: float,
+    layout: Layout = ONE_DEVICE,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The objective of phase 1 and its parts, means over the batch.
 
     x, fake: [B, H, W, C]; codes: of both, each [B, ...]; weight: lambda_gp, or gamma, half of which
-    R1 and R2 have as their weight.
+    R1 and R2 have as their weight; layout: where the rows lie.
     """
     # One forward over both sets is one larger convolution instead of two small ones.
-    both, codes_of_both = jnp.concatenate([fake, x]), tuple(jnp.tile(c, (2, 1)) for c in codes)
-    fake_score, real_score = jnp.split(score(both, *codes_of_both), 2)
+    both, codes_of_both = layout.join(fake, x), tuple(layout.join(c, c) for c in codes)
+    fake_score, real_score = layout.part(score(both, *codes_of_both))
     distance = jnp.mean(real_score) - jnp.mean(fake_score)
     if kind == "wgan_gp":
         penalty = jnp.mean(losses.gradient_penalty(lambda at: score(at, *codes), x, fake, key))

@@ -12,6 +12,7 @@ from lgaa_jax.errors import UserError, require
 from lgaa_jax.networks.nets import Nets
 from lgaa_jax.training import replay
 from lgaa_jax.training.batch import Pool
+from lgaa_jax.training.devices import ONE_DEVICE, Layout
 from lgaa_jax.training.replay import ReplaySpec
 from lgaa_jax.training.state import TrainState
 from lgaa_jax.training.strategies import STRATEGIES
@@ -32,10 +33,11 @@ class Batches:
         nets: Nets,
         spec: ReplaySpec,
         pool_key: jax.Array,
+        layout: Layout = ONE_DEVICE,
     ):
         self._config, self._tasks, self._nets = config, tasks, nets
         self._memory = STRATEGIES[config.strategy].memory
-        self._spec, self._pool_key = spec, pool_key
+        self._spec, self._pool_key, self._layout = spec, pool_key, layout
         carries = [task.train.labels >= 0 for task in tasks]
         self._by_label = [(np.flatnonzero(c), np.flatnonzero(~c)) for c in carries]
         mixes = self._memory in ("replay", "buffer") and nets.num_tasks > 1
@@ -88,18 +90,18 @@ class Batches:
         return self.ends()[task] - self.steps(task)
 
     def pool(self, task: int, state: TrainState) -> Pool:
-        """What the batches of a task are taken from, on the device; of one size for all tasks."""
+        """What the batches of a task are taken from, on each device; of one size for all tasks."""
         joint = self._memory == "data"
         parts = [self._images(i) for i in (range(len(self._tasks)) if joint else [task])]
         if self._memory == "buffer":
             parts += [self._buffer(i) for i in range(task)]
         elif n := self._kept(task):
             key = jax.random.fold_in(self._pool_key, task)
-            parts.append(replay.materialise(self._nets, state, key, n, self._spec))
+            parts.append(replay.materialise(self._nets, state, key, n, self._spec, self._layout))
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
         rest = self._capacity() - len(columns[0])
         padded = [np.pad(c, [(0, rest)] + [(0, 0)] * (c.ndim - 1)) for c in columns]
-        return jax.device_put(Pool(*padded))
+        return jax.device_put(Pool(*padded), self._layout.whole)
 
     def indices(self, task: int, step: int) -> np.ndarray:
         """The places in the pool of the batch of a step of the run: [B] int32."""

@@ -9,6 +9,7 @@ import ml_collections
 import optax
 
 from lgaa_jax.networks.nets import Nets
+from lgaa_jax.training.devices import ONE_DEVICE, Layout
 from lgaa_jax.training.hyper import Hyper, read_hyper, trained_networks
 from lgaa_jax.training.optimisers import learning_rates, optimisers
 from lgaa_jax.training.replay import ReplaySpec
@@ -36,11 +37,12 @@ def build_learner(
     spec: ReplaySpec,
     ends: Sequence[int],
     num_replay: int,
+    layout: Layout = ONE_DEVICE,
 ) -> Learner:
     """Wires a learner under `config`.
 
     ends: the step at which each task ends, for the learning rates; num_replay: the most examples
-    of a batch that a step itself fills with replay.
+    of a batch that a step itself fills with replay; layout: the devices of the step.
     """
     hyper = read_hyper(config, num_replay)
     rates = learning_rates(config, ends)
@@ -50,4 +52,5 @@ def build_learner(
     networks = trained_networks(nets, hyper)
     rates = {phase: rates[phase] for phase in networks}
     init = functools.partial(init_state, nets, tx, networks, config.ema_decay > 0, keeps_codes)
-    return Learner(nets, tx, rates, hyper, spec, init, make_train_step(nets, tx, hyper, spec))
+    step = make_train_step(nets, tx, hyper, spec, layout)
+    return Learner(nets, tx, rates, hyper, spec, init, step)

@@ -12,6 +12,7 @@ from lgaa_jax.training import losses
 from lgaa_jax.training.adversarial import critic_loss, generator_loss
 from lgaa_jax.training.batch import Examples
 from lgaa_jax.training.class_terms import class_terms
+from lgaa_jax.training.devices import ONE_DEVICE, Layout
 from lgaa_jax.training.hyper import Hyper, trained_networks
 from lgaa_jax.training.optimisers import gradient_norm
 from lgaa_jax.training.sampling import Pullback
@@ -28,6 +29,7 @@ class Phases:
     nets: Nets
     tx: dict[str, optax.GradientTransformation]
     hyper: Hyper
+    layout: Layout = ONE_DEVICE
 
     def _descend(
         self, state: TrainState, phase: str, grads: Params, metrics: Metrics
@@ -61,7 +63,9 @@ class Phases:
 
         def objective(own: Params) -> tuple[jax.Array, Metrics]:
             score = functools.partial(self.nets.apply, "critic", own)
-            return critic_loss(hyper.adversarial_loss, score, x, fake, codes, key, weight)
+            return critic_loss(
+                hyper.adversarial_loss, score, x, fake, codes, key, weight, self.layout
+            )
 
         grads, metrics = jax.grad(objective, has_aux=True)(self._own(state, "critic"))
         return self._descend(state, "critic", grads, metrics)

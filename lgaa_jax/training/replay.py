@@ -1,6 +1,8 @@
 """Generative replay: labelled images of the earlier tasks, and how they enter a batch."""
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -11,6 +13,7 @@ import numpy as np
 from lgaa_jax.data.images import to_uint8
 from lgaa_jax.networks.nets import Nets
 from lgaa_jax.training.batch import Batch, Examples, as_examples
+from lgaa_jax.training.devices import ONE_DEVICE, Layout
 from lgaa_jax.training.sampling import CHUNK, has_classes, in_chunks, sample_images
 from lgaa_jax.training.state import TrainState
 
@@ -38,15 +41,16 @@ def sample_replay(
     task: jax.Array,
     n: int,
     spec: ReplaySpec,
+    place: Callable[[Any], Any] = lambda rows: rows,
 ) -> Examples:
     """Samples `n` labelled images of the tasks before `task`; the class model has no dropout here.
 
-    frozen: `TrainState.replay`; task: [] int32, at least 1.
+    frozen: `TrainState.replay`; task: [] int32, at least 1; place: as in `sample_images`.
     """
     key_z, key_u, key_d = jax.random.split(key, 3)
     d = jax.random.randint(key_d, (n,), 0, task, jnp.int32)
-    x, u = sample_images(nets, frozen, key_z, key_u, d, spec.class_mask, spec.spread)
-    soft = jnp.zeros((n, nets.num_classes))
+    x, u, d = sample_images(nets, frozen, key_z, key_u, d, spec.class_mask, spec.spread, place)
+    soft = jnp.zeros((len(x), nets.num_classes))
     if spec.label != "drawn" and nets.class_model is not None:
         logits = nets.apply("class", frozen, x)
         # An image of a task without classes gets no label: the class model knows none for it.
@@ -62,7 +66,13 @@ def sample_replay(
 
 
 def mix(
-    nets: Nets, state: TrainState, key: jax.Array, batch: Batch, num_replay: int, spec: ReplaySpec
+    nets: Nets,
+    state: TrainState,
+    key: jax.Array,
+    batch: Batch,
+    num_replay: int,
+    spec: ReplaySpec,
+    layout: Layout = ONE_DEVICE,
 ) -> Examples:
     """The batch with its placeholders replaced by replay.
 
@@ -71,21 +81,33 @@ def mix(
     """
     n = batch.x.shape[0]
     real = as_examples(batch, nets.num_classes)
-    tail = jax.tree.map(lambda column: column[n - num_replay :], real)
+    # On several devices an image is made for every row. No row moves then to another device, and it
+    # takes no longer: those that have real rows only would wait for the others.
+    rest = n - num_replay
+    first = rest if layout.num_devices == 1 else 0
+    place = functools.partial(layout.split_padded, before=rest)
+    tail = jax.tree.map(lambda column: column[first:], real)
 
     def replayed() -> Examples:
-        sampled = sample_replay(nets, state.replay, key, state.task, num_replay, spec)
-        keep = jnp.arange(n - num_replay, n) < batch.num_real
+        sampled = sample_replay(nets, state.replay, key, state.task, num_replay, spec, place)
+        keep = jnp.arange(first, n) < batch.num_real
         return jax.tree.map(
             lambda r, f: jnp.where(keep.reshape(-1, *[1] * (r.ndim - 1)), r, f), tail, sampled
         )
 
     mixed = jax.lax.cond(state.task > 0, replayed, lambda: tail)  # task 0 has nothing to replay
-    return jax.tree.map(lambda r, m: jnp.concatenate([r[: n - num_replay], m]), real, mixed)
+    if not first:
+        return mixed
+    return jax.tree.map(lambda r, m: jnp.concatenate([r[:first], m]), real, mixed)
 
 
 def materialise(
-    nets: Nets, state: TrainState, key: jax.Array, n: int, spec: ReplaySpec
+    nets: Nets,
+    state: TrainState,
+    key: jax.Array,
+    n: int,
+    spec: ReplaySpec,
+    layout: Layout = ONE_DEVICE,
 ) -> tuple[np.ndarray, ...]:
     """Samples a pool of `n` replay images at once, as the published code does at a task change.
 
@@ -95,7 +117,8 @@ def materialise(
 
     @jax.jit
     def chunk(key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        examples = sample_replay(nets, state.replay, key, state.task, CHUNK, spec)
-        return to_uint8(examples.x), examples.u, examples.d
+        place = layout.split_padded
+        x, u, d, _ = sample_replay(nets, state.replay, key, state.task, CHUNK, spec, place)
+        return to_uint8(x)[:CHUNK], u[:CHUNK], d[:CHUNK]
 
     return in_chunks(chunk, key, n)

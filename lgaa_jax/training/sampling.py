@@ -11,6 +11,7 @@ import numpy as np
 from lgaa_jax.data.images import to_uint8
 from lgaa_jax.networks.nets import Nets
 from lgaa_jax.training.codes import Codes, sample_codes
+from lgaa_jax.training.devices import ONE_DEVICE, Layout
 
 CHUNK = 250  # images sampled at once outside of a training step
 
@@ -54,15 +55,18 @@ def sample_images(
     d: jax.Array,
     class_mask: jax.Array,
     spread: float,
-) -> tuple[jax.Array, jax.Array]:
+    place: Callable[[Any], Any],
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Images of the tasks d: [n], each of a random class of its task (docs/fidelity.md, "replay").
 
-    source: generator and codes, as `TrainState.replay` holds them; spread: of the codes. Returns
-    x: [n, H, W, C] in [-1, 1] and u: [n] int32, the classes sampled.
+    source: generator and codes, as `TrainState.replay` holds them; spread: of the codes; place:
+    puts rows where their images are to be made, rows of zeros among them. Returns x: [n, H, W, C]
+    in [-1, 1], u: [n] int32, the classes sampled, and d, n as `place` makes it.
     """
     u = sample_classes(key_u, d, class_mask)
     z = sample_codes(key_z, source["codes"], u, d, nets.code_size, spread)
-    return generate(nets, source["generator"], z, u, d), u
+    z, u, d = place((z, u, d))
+    return generate(nets, source["generator"], z, u, d), u, d
 
 
 def sample_fake(
@@ -94,6 +98,7 @@ def sample_task(
     n: int,
     class_mask: jax.Array,
     spread: float = 1.0,
+    layout: Layout = ONE_DEVICE,
 ) -> tuple[np.ndarray, np.ndarray]:
     """`n` images of one task, a pure function of its arguments; `source` as in `sample_images`.
 
@@ -101,13 +106,13 @@ def sample_task(
     """
 
     def chunk(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return _sample_chunk(nets, source, key, jnp.int32(task), class_mask, spread)
+        return _sample_chunk(nets, source, key, jnp.int32(task), class_mask, spread, layout)
 
     x, u = in_chunks(chunk, key, n)
     return x, u
 
 
-@functools.partial(jax.jit, static_argnums=(0, 5))
+@functools.partial(jax.jit, static_argnums=(0, 5, 6))
 def _sample_chunk(
     nets: Nets,
     source: dict[str, Any],
@@ -115,11 +120,12 @@ def _sample_chunk(
     task: jax.Array,
     class_mask: jax.Array,
     spread: float,
+    layout: Layout,
 ) -> tuple[jax.Array, jax.Array]:
     key_z, key_u = jax.random.split(key)
     d = jnp.full(CHUNK, task)
-    x, u = sample_images(nets, source, key_z, key_u, d, class_mask, spread)
-    return to_uint8(x), u
+    x, u, _ = sample_images(nets, source, key_z, key_u, d, class_mask, spread, layout.split_padded)
+    return to_uint8(x)[:CHUNK], u[:CHUNK]
 
 
 def in_chunks(

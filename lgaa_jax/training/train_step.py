@@ -10,6 +10,7 @@ from lgaa_jax.networks.nets import Nets
 from lgaa_jax.training import replay
 from lgaa_jax.training.batch import Array, Batch, Pool, as_examples
 from lgaa_jax.training.codes import update_codes
+from lgaa_jax.training.devices import ONE_DEVICE, Layout
 from lgaa_jax.training.hyper import Hyper
 from lgaa_jax.training.phases import Metrics, Phases
 from lgaa_jax.training.replay import ReplaySpec
@@ -27,21 +28,24 @@ def make_train_step(
     tx: dict[str, optax.GradientTransformation],
     hyper: Hyper,
     spec: ReplaySpec,
+    layout: Layout = ONE_DEVICE,
 ) -> TrainStep:
     """The step `(state, run_key, batch) -> (state, metrics)`.
 
     What changes between tasks is in the state and the batch, so one compiled program serves the
-    whole run. tx: optimiser by phase.
+    whole run. tx: optimiser by phase; layout: the devices.
     """
-    phase = Phases(nets, tx, hyper)
+    phase = Phases(nets, tx, hyper, layout)
 
     def train_step(
         state: TrainState, run_key: jax.Array, batch: Batch
     ) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(run_key, state.step)
         key_replay, key_critic, key_autoencoder, key_inference = jax.random.split(key, 4)
+        x, u, d = layout.split(batch[:3])
+        batch = Batch(x, u, d, batch.num_real)
         if hyper.num_replay:
-            examples = replay.mix(nets, state, key_replay, batch, hyper.num_replay, spec)
+            examples = replay.mix(nets, state, key_replay, batch, hyper.num_replay, spec, layout)
         else:
             examples = as_examples(batch, nets.num_classes)
         x, u, d, _ = examples
@@ -71,6 +75,8 @@ def make_train_step(
             u = jnp.where(u >= 0, u, phase.classes(state.params, x))
         kept = z if hyper.code_noise == 1 else mean + hyper.code_noise * (z - mean)
         after = metrics["loss/generator"] if hyper.adversarial else 0.0  # of what codes were for
+        # Gathered: else the devices would add up what each has of the moments, which are larger.
+        kept, u, d, classed = layout.gather((kept, u, d, classed))
         codes = update_codes(state.codes, kept, u, d, classed, hyper.code_decay, after)
         state = state.replace(codes=codes)
         state = update_ema(state, hyper.ema_decay)

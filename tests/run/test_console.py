@@ -34,7 +34,11 @@ def make_task(name, train, test, class_names=(), notes=(), labelled=1.0):
 def experiment(*tasks, ends=(850, 1700)):
     config = small_config(seed=3, batch_size=64)
     return types.SimpleNamespace(
-        config=config, tasks=tasks, ends=ends, names=[task.name for task in tasks]
+        config=config,
+        tasks=tasks,
+        layout=types.SimpleNamespace(num_devices=1),
+        ends=ends,
+        names=[task.name for task in tasks],
     )
 
 
@@ -66,6 +70,14 @@ def test_the_opening_lines_say_what_runs_and_on_what():
         ("parameters", "generator 12"),
         ("steps", "1,700 of 64 images (850 a task)"),
     ]
+
+
+def test_the_opening_says_how_many_of_the_devices_are_used():
+    there = len(jax.devices())
+    run = experiment(FOLDER)
+    for used, text in ((1, f"the first of {there}"), (there, f"all {there}")):
+        run.layout = types.SimpleNamespace(num_devices=used)
+        assert ("device", f"cpu ({text})") in tables.opening(run, "runs/x", STATE, "new")
 
 
 def test_a_folder_of_many_classes_lists_the_first():

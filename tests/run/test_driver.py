@@ -257,6 +257,30 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_bits(
     assert {**steps, **dict.fromkeys(RATES)} == {**shown(whole[0]), **dict.fromkeys(RATES)}
 
 
+def test_two_devices_evaluate_what_one_has_trained(whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "run")
+    found = driver.evaluate(small_config(devices=2), tmp_path / "run")
+    expected = read_json(whole[0] / "results.json")
+    assert found["finished"]
+    for name in ("accuracy", "domain_accuracy"):
+        np.testing.assert_array_equal(found[name], expected[name])
+    for task, metrics in expected["reconstruction"].items():
+        assert found["reconstruction"][task] == pytest.approx(metrics, rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [(1, 2), (2, 1)], ids=str)
+def test_a_run_goes_on_with_another_number_of_devices(whole, tmp_path, monkeypatch, devices):
+    """From its checkpoint in task 0, through the task change, to the same state up to rounding."""
+    before, after = (small_config(devices=n) for n in devices)
+    run_until(monkeypatch, 5, before, tmp_path / "run")
+    s = driver.run(after, tmp_path / "run")
+    assert int(s.step) == STEPS
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), s.params, whole[1].params
+    )
+
+
 def test_a_finished_run_is_not_trained_again(whole):
     before = (whole[0] / "metrics.jsonl").read_bytes()
     s = driver.run(small_config(), whole[0])

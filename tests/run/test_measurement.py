@@ -13,6 +13,7 @@ from lgaa_jax.data.loading import Split, Task
 from lgaa_jax.evaluation import classifier
 from lgaa_jax.networks.modules import ClassModel
 from lgaa_jax.run import measurement
+from lgaa_jax.training.devices import ONE_DEVICE
 from lgaa_jax.training.replay import ReplaySpec
 
 
@@ -38,6 +39,7 @@ def experiment(digits):
         tasks=(digits,),
         nets=types.SimpleNamespace(class_model=ClassModel(10, 16, 0.5)),
         eval_key=jax.random.key(0),
+        layout=ONE_DEVICE,
         class_mask=np.ones((1, 10), bool),
     )
 
@@ -135,6 +137,7 @@ def part_of_a_run(tasks, labels="all", **changes):
         learner=types.SimpleNamespace(spec=spec),
         eval_key=jax.random.key(0),
         class_mask=spec.class_mask,
+        layout=ONE_DEVICE,
         learned=lambda task: range(task + 1),
         alike=lambda index, task: np.arange(2) == index,
     )
@@ -185,7 +188,7 @@ def test_samples_in_colour_are_compared_with_the_colour_of_the_test_images(
 def test_the_replay_that_the_risk_judges_is_spread_as_that_of_training(digits, monkeypatch):
     asked = []
 
-    def sample_task(nets, source, key, task, n, class_mask, spread):
+    def sample_task(nets, source, key, task, n, class_mask, spread, layout):
         asked.append((source, task, class_mask, spread))
         return np.ones((n, 16, 16, 1), np.uint8), None
 

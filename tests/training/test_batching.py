@@ -197,7 +197,7 @@ def test_a_materialised_pool_fills_the_rest_of_the_batch(monkeypatch):
     """What is drawn, and that it is repeatable, is tested with replay itself."""
     drawn = np.arange(200, 230, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 16, 16, 1))
 
-    def materialise(nets, s, key, n, spec):
+    def materialise(nets, s, key, n, spec, layout):
         assert n == 30
         return drawn.astype(np.uint8), np.full(n, 2, np.int32), np.zeros(n, np.int32)
 
