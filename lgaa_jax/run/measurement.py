@@ -186,16 +186,8 @@ def _risk(
     key = jax.random.fold_in(experiment.eval_key, RISK + index)
     spec, n = experiment.learner.spec, experiment.config.eval.samples
     # As training samples it, spread included: the terms are of the replay that is learned from.
-    images, _ = sample_task(
-        experiment.nets,
-        state.replay,
-        key,
-        index,
-        n,
-        spec.class_mask,
-        spec.spread,
-        experiment.layout,
-    )
+    drawn = state.replay, key, index, n, spec.class_mask, spec.spread, experiment.layout
+    images, _ = sample_task(experiment.nets, *drawn)
     on_q = np.stack([member(images)[0] for member in family])
     # The replay in this task is labelled by the class model of the task before.
     return risk.terms(on_p, real.labels, on_q, h=task, g=task - 1)

@@ -16,6 +16,7 @@ from lgaa_jax.evaluation.split_metrics import likeness
 from lgaa_jax.networks.nets import build_nets
 from lgaa_jax.training import sampling
 from lgaa_jax.training.batch import Pool
+from lgaa_jax.training.devices import ONE_DEVICE
 from lgaa_jax.training.learner import build_learner
 from lgaa_jax.training.replay import replay_spec
 from lgaa_jax.training.train_step import make_train_steps
@@ -58,7 +59,7 @@ def programs(c):
         return likeness(to_unsigned(to_unit(images)), to_unsigned(x)), u, d
 
     def sample(source, key, task):
-        return sampling._sample_chunk(nets, source, key, task, mask, 1.0)
+        return sampling._sample_chunk(nets, source, key, task, mask, 1.0, ONE_DEVICE)
 
     return {
         "training": (

@@ -35,7 +35,7 @@ def collectives(compiled):
 
 
 def train(config, devices):
-    """Losses of each step, the last state, sums of an evaluation and the collectives of both."""
+    """Losses of each step, the last state, an evaluation, and the collectives of both."""
     config.devices = devices
     layout = build_layout(config)
     nets = build_nets(config, CLASSES, TASKS)
@@ -68,14 +68,12 @@ def train(config, devices):
     params, images = state.evaluated, x[:size]
     split, alike = Split(images, u[:size], u[:size]), np.ones(TASKS, bool)
     evaluated = evaluate(nets, params, spec.class_mask, alike, split, size, layout)
-    rows = (
-        np.zeros((size, nets.code_size), np.float32),
-        np.eye(CLASSES)[u[:size]],
-        np.eye(TASKS)[d[:size]],
-    )
-    programs = (encode, (layout.put(images),)), (decode, layout.put(rows))
+    z, of_class = np.zeros((size, nets.code_size), np.float32), np.eye(CLASSES, dtype=np.float32)
+    codes = z, of_class[u[:size]], np.eye(TASKS, dtype=np.float32)[d[:size]]
     moved = [
-        m for f, given in programs for m in collectives(f.lower(nets, params, *given).compile())
+        found
+        for program, given in ((encode, [images]), (decode, [*codes]))
+        for found in collectives(program.lower(nets, params, *layout.put(given)).compile())
     ]
     return losses, jax.device_get(state), evaluated, collectives(compiled), moved
 
