@@ -1,7 +1,7 @@
 """A model from the workdir of a run: only the arrays that it needs are read, and no data."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +20,12 @@ from lgaa_jax.training.codes import init_codes
 from lgaa_jax.training.settings import fixed_settings, keep_compiled
 from lgaa_jax.training.state import TrainState
 from lgaa_jax.training.strategies import STRATEGIES
-from lgaa_jax.workdir.checkpoint import Checkpoints
 from lgaa_jax.workdir.metadata import CONFIG, read_metadata, require_format
 from lgaa_jax.workdir.results import read
 from lgaa_jax.workdir.resume import ADDED
+
+if TYPE_CHECKING:
+    from lgaa_jax.workdir.checkpoint import Checkpoints
 
 CARD = ("accuracy", "average_accuracy", "forgetting", "domain_accuracy", "reconstruction")
 
@@ -46,6 +48,10 @@ def load(workdir: PathLike, step: int | None = None) -> Model:
             raise UserError(f"{folder} holds step {written['step']} alone; leave step={step} out.")
         state, results = exporting.read_state(folder, written), written["results"]
     else:
+        from lgaa_jax.workdir.checkpoint import (
+            Checkpoints,  # slow to import; an export needs it not
+        )
+
         with Checkpoints(folder) as checkpoints:
             state = checkpoints.at(step, lambda step: _restore(checkpoints, step, nets, config))
         results = _results(folder, int(state.step))
@@ -112,7 +118,7 @@ def _class_mask(tasks: tuple[LearnedTask, ...], nets: Nets) -> np.ndarray:
 
 
 def _restore(
-    checkpoints: Checkpoints, step: int, nets: Nets, config: ml_collections.ConfigDict
+    checkpoints: "Checkpoints", step: int, nets: Nets, config: ml_collections.ConfigDict
 ) -> TrainState:
     """What of the state of a step a model needs; the rest of it is empty."""
     params = jax.eval_shape(nets.init, jax.random.key(0))
@@ -126,9 +132,8 @@ def _restore(
     if config.code_decay and STRATEGIES[config.strategy].autoencodes:
         sizes = nets.num_tasks, nets.num_classes, nets.code_size
         wanted["codes"] = jax.eval_shape(lambda: init_codes(*sizes))
-    return TrainState(
-        **{"ema": {}, "codes": {}, **checkpoints.restore_part(step, wanted)}, opt={}, replay={}
-    )
+    found = checkpoints.restore_part(step, wanted)
+    return TrainState(**{"ema": {}, "codes": {}, **found}, opt={}, replay={})
 
 
 def _results(folder: Path, step: int) -> dict[str, Any]:
