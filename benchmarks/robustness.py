@@ -34,11 +34,11 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from lgaa_jax.evaluation import classifier
-from lgaa_jax.run.session import EVALUATIONS, stored_record
 from lgaa_jax.workdir import results
 from lgaa_jax.workdir.checkpoint import Checkpoints
 from lgaa_jax.workdir.contents import DamagedError
 from lgaa_jax.workdir.metadata import CONFIG, read_metadata
+from lgaa_jax.workdir.record import EVALUATIONS, read_record
 
 ROOT = pathlib.Path(__file__).parents[1]
 WRONG = ("other state", "other results", "other metrics")  # of a run that was killed
@@ -145,7 +145,7 @@ def damage(path: pathlib.Path, rng: random.Random) -> str:
 
 def readings(workdir: pathlib.Path) -> dict[str, object]:
     """What is read of each small file; None where it says that it is damaged or missing."""
-    found: dict[str, object] = {EVALUATIONS: stored_record(workdir)}
+    found: dict[str, object] = {EVALUATIONS: read_record(workdir)}
     try:
         found[CONFIG] = read_metadata(workdir)
     except ValueError:

@@ -257,6 +257,7 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_bits(
     assert {**steps, **dict.fromkeys(RATES)} == {**shown(whole[0]), **dict.fromkeys(RATES)}
 
 
+@pytest.mark.slow
 def test_two_devices_evaluate_what_one_has_trained(whole, tmp_path):
     shutil.copytree(whole[0], tmp_path / "run")
     found = driver.evaluate(small_config(devices=2), tmp_path / "run")
