@@ -48,22 +48,37 @@ def test_what_is_loaded_from_it_is_the_live_model(folder, live, learned):
     np.testing.assert_array_equal(model.generate(20, "letters"), live.generate(20, "letters"))
 
 
+def codes(n):
+    """Class C of the second task, as the generator takes it."""
+    return one_hot(np.full(n, 2), 10), one_hot(np.full(n, 1), 3)
+
+
+def assert_live(found, live, x):
+    """What its functions found of images is what the live ones say."""
+    nets, params = live.nets, live.params
+    expected = {
+        "z": inference.encode(nets, params, x),
+        "of_class": inference.class_logits(nets, params, x),
+        "of_task": inference.task_logits(nets, params, x),
+    }
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, atol=1e-5)
+    images = live.decode(np.asarray(expected["z"]), "letters", "C")
+    assert found["images"].shape == images.shape
+    assert np.abs(np.int16(found["images"]) - images).max() <= 1  # they are rounded to 8 bits
+
+
 @pytest.mark.parametrize("n", [1, 7])
 def test_its_functions_give_the_numbers_of_the_live_ones(folder, live, n):
     x = IMAGES[:n]
     z = call(folder, "encode", "encoder", x)
-    for name, network, given, live_program in (
-        ("encode", "encoder", x, inference.encode),
-        ("classify", "class", x, inference.class_logits),
-        ("task_of", "domain", z, inference.domain_logits),
-    ):
-        expected = live_program(live.nets, live.params, given)
-        np.testing.assert_allclose(call(folder, name, network, given), expected, atol=1e-5)
-    u, d = one_hot(np.full(n, 2), 10), one_hot(np.full(n, 1), 3)
-    images = call(folder, "decode", "generator", z, u, d)
-    expected = live.decode(z, "letters", "C")
-    assert images.shape == expected.shape
-    assert np.abs(np.int16(images) - expected).max() <= 1  # they are rounded to 8 bits
+    found = {
+        "z": z,
+        "of_class": call(folder, "classify", "class", x),
+        "of_task": call(folder, "task_of", "domain", z),
+        "images": call(folder, "decode", "generator", z, *codes(n)),
+    }
+    assert_live(found, live, x)
 
 
 def test_its_functions_are_for_every_platform(folder):
@@ -72,19 +87,28 @@ def test_its_functions_are_for_every_platform(folder):
         assert set(found.platforms) == {"cpu", "cuda", "tpu"}
 
 
-def test_its_example_runs_with_jax_alone(folder, tmp_path):
+def test_with_jax_alone_its_example_runs_and_its_functions_give_the_same(folder, live, tmp_path):
     """Without this package, and without what it is made of."""
     shutil.copytree(folder, tmp_path / "export")
+    np.savez(tmp_path / "given.npz", x=IMAGES, **dict(zip("ud", codes(7), strict=True)))
     without = ("lgaa_jax", "flax", "optax", "orbax", "ml_collections", "PIL", "tensorflow_datasets")
-    code = (
-        f"import runpy, sys; sys.modules |= dict.fromkeys({without}); "
-        f"runpy.run_path({str(tmp_path / 'export/example.py')!r}, run_name='__main__')"
-    )
+    code = f"""
+import runpy, sys
+sys.modules |= dict.fromkeys({without})
+import numpy as np
+call = runpy.run_path("export/example.py", run_name="__main__")["call"]
+given = np.load("given.npz")
+z = call("encode", "encoder", given["x"])
+np.savez("found.npz", z=z, of_class=call("classify", "class", given["x"]),
+         of_task=call("task_of", "domain", z),
+         images=call("decode", "generator", z, given["u"], given["d"]))
+"""
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     first = "digits[0-4], label 0: images (8, 16, 16, 1) uint8, codes (8, 16)"
     assert done.stdout.startswith(first)
+    assert_live(np.load(tmp_path / "found.npz"), live, IMAGES)
 
 
 def test_its_card_says_what_it_is_and_what_was_measured(folder, learned):
