@@ -158,6 +158,7 @@ def test_help_begins_with_the_flags_of_this_program():
         ("task", "--json"),
         ("folder", "--json"),
         ("png_folder", "--by"),
+        ("load", "--turns"),
         ("robustness", "--kills"),
     ],
 )
