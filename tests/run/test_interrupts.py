@@ -70,14 +70,14 @@ except KeyboardInterrupt as error:
     interrupts.leave(type(error)("saved."))
 """
 # A loop in C that looks at no signal, as XLA's compiler does, and lets other threads run.
-DEAF = "import hashlib; hashlib.pbkdf2_hmac('sha256', b'', b'', 50_000_000)"
+DEAF = "import hashlib; hashlib.pbkdf2_hmac('sha256', b'', b'', 500_000_000)"
 
 
 @pytest.mark.parametrize(
     ("busy", "number", "status", "says"),
     [
-        ("time.sleep(10)", signal.SIGTERM, 75, "saved."),
-        ("time.sleep(10)", signal.SIGINT, 130, "saved."),
+        ("time.sleep(60)", signal.SIGTERM, 75, "saved."),
+        ("time.sleep(60)", signal.SIGINT, 130, "saved."),
         (DEAF, signal.SIGTERM, 75, "terminated; the same command goes on from the last checkpoint"),
     ],
 )
@@ -94,5 +94,5 @@ def test_a_program_ends_in_order_or_at_once_where_a_library_is_deaf(busy, number
         if program.poll() is None:  # it cleans up, and is told once more
             program.send_signal(signal.SIGTERM)
         stderr = program.communicate(timeout=30)[1]
-    assert (program.returncode, time.monotonic() - begin < 5) == (status, True)
+    assert (program.returncode, time.monotonic() - begin < 30) == (status, True)
     assert stderr.startswith(f"launch.py: {says}")

@@ -102,7 +102,7 @@ def test_a_signal_saves_the_run_and_ends_it_in_one_sentence(tmp_path, number, st
             stderr = process.communicate(timeout=60)[1]
         finally:
             process.kill()
-    assert (process.returncode, time.monotonic() - begin < 10) == (status, True)
+    assert (process.returncode, time.monotonic() - begin < 30) == (status, True)
     last = rf"launch\.py: {word}; the same command goes on from step (\d+)\."
     said = re.fullmatch(last, stderr.splitlines()[-1])
     assert said
