@@ -28,8 +28,14 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from lgaa_jax.run import driver, experiment
+from lgaa_jax.run.finishing import finish_task
 from lgaa_jax.run.progress import Progress
+from lgaa_jax.run.session import at_work, open_session
+from lgaa_jax.run.training import train_task
+from lgaa_jax.training.settings import fixed_settings
 from lgaa_jax.training.state import begin_task
+from lgaa_jax.workdir.record import Record
+from lgaa_jax.workdir.scalars import ScalarLog
 
 TEN = ",".join(f"digits[{i}]" for i in range(10))
 TURNS = 15
@@ -103,34 +109,30 @@ def step_seconds(r, s, task: int) -> tuple[float, object]:
 
 def whole_task(args: argparse.Namespace) -> dict[str, float]:
     """Training and evaluation of both tasks of the config, against steps timed alone."""
-    r = experiment.build(changed(args))
-    s = jax.block_until_ready(r.init())
-    before, s = step_seconds(r, s, 1)  # compiles, too; replay begins with task 1
-    seconds, evaluation = [], []
-
-    def timed(function, into):
-        def call(*arguments):
-            begin = time.perf_counter()
-            result = jax.block_until_ready(function(*arguments))
-            into.append(time.perf_counter() - begin)
-            return result
-
-        return call
-
     with (
+        fixed_settings(),
         tempfile.TemporaryDirectory() as folder,
-        mock.patch.object(driver, "build", return_value=r),
-        mock.patch.object(driver, "_train_task", timed(driver._train_task, seconds)),
-        mock.patch.object(driver, "_finish_task", timed(driver._finish_task, evaluation)),
+        at_work(open_session(changed(args), folder)) as session,
+        ScalarLog(session.workdir, 0, []) as log,
+        session.console.progress(session.experiment.ends[-1], 0) as progress,
     ):
-        s = driver.run(r.config, folder)
-    after, _ = step_seconds(r, s, 1)
+        r = session.experiment
+        before, _ = step_seconds(r, session.fresh(), 1)  # compiles, too; replay begins with task 1
+        state, record = session.fresh(), Record()
+        for task in range(len(r.tasks)):
+            state = begin_task(state) if task else state
+            begin = time.perf_counter()
+            state, record = train_task(session, state, record, task, log, progress)
+            trained = time.perf_counter()
+            record = finish_task(session, state, record, task, log)
+            evaluated = time.perf_counter()
+        after, _ = step_seconds(r, state, 1)
     step = (before + after) / 2
     return {
         "step_s": step,
-        "task_s": seconds[-1],
-        "loop_overhead": seconds[-1] / (args.steps * step) - 1,
-        "evaluation_s": evaluation[-1],
+        "task_s": trained - begin,
+        "loop_overhead": (trained - begin) / (args.steps * step) - 1,
+        "evaluation_s": evaluated - trained,
     }
 
 

@@ -1,5 +1,6 @@
 """The command line: one sentence and a non-zero exit for each mistake, and no half-made workdir."""
 
+import json
 import os
 import pathlib
 import re
@@ -167,6 +168,15 @@ def test_a_benchmark_starts_from_a_clone_as_its_first_lines_say(name, flag):
     command = [sys.executable, f"benchmarks/{name}.py", "--help"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert (done.returncode, flag in done.stdout) == (0, True), done.stderr
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_a_task_ends_with_its_figures(tmp_path):
+    command = [sys.executable, "benchmarks/task.py", "--steps=2", f"--json={tmp_path / 'figures'}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "figures").read_text())
+    assert {"first_step_s", "loop_overhead", "evaluation_s", "task10_bytes"} <= found.keys()
 
 
 @pytest.mark.slow
