@@ -67,6 +67,8 @@ def get_config() -> ml_collections.ConfigDict:
     loss.r1 = 1.0  # gamma, weight of the gradient penalties of hinge (R1) and relativistic (R1, R2)
     loss.info = 1.0  # lambda_info, weight of the self-supervised term of the generator phase
     loss.beta = 1.0  # weight of KL(q(z|x) to N(0, I)), against the summed squared error
+    # Weight that is added to the squared error of a colour image's chroma; 0 (published): none.
+    loss.chroma = 1.0
     # Weight of KL(q(u|x) to uniform); acts with loss.joint_inference or num_classes.
     loss.beta_u = 1.0
     loss.beta_d = 1.0  # weight of KL(q(d|z) to uniform)
@@ -177,7 +179,8 @@ def published(c: ml_collections.ConfigDict) -> None:
     c.data.channels = 3
     _schedule(c)
     c.net.update(norm="affine", projection=False)
-    c.loss.update(adversarial="wgan_gp", joint_inference=True, beta=1.0, class_shift=0.0)
+    c.loss.update(adversarial="wgan_gp", joint_inference=True, beta=1.0, chroma=0.0)
+    c.loss.class_shift = 0.0
     c.loss.n_critic = 5 if c.data.size == 64 else 1
     c.ema_decay = 0.0
     c.code_decay = 0.0
@@ -218,3 +221,4 @@ def split(c: ml_collections.ConfigDict, source: str) -> None:
     c.loss.class_noise = 0.3
     c.replay.temperature = 4.0
     c.replay.spread = 1.2
+    c.replay.fraction = "0.5"  # a new class must be told from all earlier ones (docs/networks.md)

@@ -58,6 +58,7 @@ NOT_NEGATIVE = (
     "loss.r1",
     "loss.info",
     "loss.beta",
+    "loss.chroma",
     "loss.beta_u",
     "loss.beta_d",
     "loss.balance",

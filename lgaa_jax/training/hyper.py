@@ -18,6 +18,7 @@ class Hyper:
     r1: float
     info: float
     beta: float
+    chroma: float
     beta_u: float
     beta_d: float
     balance: float

@@ -45,6 +45,15 @@ def reconstruction(x: jax.Array, x_rec: jax.Array) -> jax.Array:
     return jnp.sum(jnp.square(x - x_rec), axis=(1, 2, 3))
 
 
+def chroma(x: jax.Array, x_rec: jax.Array) -> jax.Array:
+    """The part of `reconstruction` in which the channels differ. [B, H, W, C] twice -> [B].
+
+    The squared error less that of the error's mean over the channels, repeated in all of them.
+    """
+    error = x - x_rec
+    return jnp.sum(jnp.square(error - jnp.mean(error, axis=-1, keepdims=True)), axis=(1, 2, 3))
+
+
 def kl_normal(mean: jax.Array, std: jax.Array) -> jax.Array:
     """KL(N(mean, std^2) to N(0, I)) in nats. [B, Z] twice -> [B]."""
     var = jnp.square(std)

@@ -119,6 +119,7 @@ class Phases:
     ) -> tuple[TrainState, Metrics, jax.Array, jax.Array]:
         """Phase 3: |x - G(z~, u~, d~)|^2 + beta KL_z [+ beta_u KL_u] + beta_d KL_d, batch mean.
 
+        Of colour images, `loss.chroma` times the error in which the channels differ is added.
         classed: [B] bool, whether the example's task has classes; u~ and KL_u are 0 where not.
         Also returns z~ and the mean of q(z|x), [B, Z] each.
         """
@@ -144,6 +145,9 @@ class Phases:
             terms = {f"kl/{name}": jnp.mean(value) for name, value in kl.items()}
             error = jnp.mean(losses.reconstruction(x, x_rec))
             loss = error + sum(weight[name] * terms[f"kl/{name}"] for name in weight)
+            if hyper.chroma and x.shape[-1] > 1:
+                terms["loss/chroma"] = jnp.mean(losses.chroma(x, x_rec))
+                loss += hyper.chroma * terms["loss/chroma"]
             return loss, (
                 {"loss/autoencoder": loss, "loss/reconstruction": error, **terms},
                 (z, mean),

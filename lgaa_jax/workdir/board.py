@@ -10,6 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
+
+
+def open_board(folder: Path, step: int) -> "Board | None":
+    """A Board; None where tensorboardX is not installed, which is told."""
+    try:
+        return Board(folder, step)
+    except ModuleNotFoundError as error:
+        if error.name != "tensorboardX":
+            raise
+        logging.warning("tensorboardX is not installed: no files for TensorBoard are written")
+        return None
 
 
 class Board:

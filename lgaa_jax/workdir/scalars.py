@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lgaa_jax.files import PathLike, write_bytes
-from lgaa_jax.workdir.board import Board
+from lgaa_jax.workdir.board import open_board
 
 METRICS = "metrics.jsonl"
 EVALUATION = "eval/"  # how the names of test metrics begin
@@ -39,7 +39,7 @@ class ScalarLog(contextlib.AbstractContextManager["ScalarLog"]):
         kept.sort(key=lambda line: (line["step"], _evaluates(line)))
         write_bytes(path, "".join(map(_text, kept)).encode())
         self._file = path.open("a", encoding="utf-8")
-        self._board = Board(Path(workdir, "tensorboard"), resume_step)
+        self._board = open_board(Path(workdir, "tensorboard"), resume_step)
         for line in kept:
             if line["step"] == resume_step:
                 self._show(line)
@@ -56,20 +56,24 @@ class ScalarLog(contextlib.AbstractContextManager["ScalarLog"]):
 
     def image(self, step: int, tag: str, array: np.ndarray) -> None:
         """Shows a picture in TensorBoard. array: uint8 [H, W, 1 or 3]."""
-        self._board.image(step, tag, array)
+        if self._board:
+            self._board.image(step, tag, array)
 
     def flush(self) -> None:
         """Has TensorBoard's file hold all that was logged; metrics.jsonl does at once."""
-        self._board.flush()
+        if self._board:
+            self._board.flush()
 
     def _show(self, line: Mapping[str, Any]) -> None:
         values = {name: v for name, v in line.items() if name not in ("step", "task")}
-        self._board.scalars(line["step"], values)
+        if self._board:
+            self._board.scalars(line["step"], values)
 
     def close(self) -> None:
         """Writes what is still held back."""
         self._file.close()
-        self._board.close()
+        if self._board:
+            self._board.close()
 
 
 def _line(step: int, task: int, values: Mapping[str, float]) -> dict[str, Any]:

@@ -152,4 +152,4 @@ def test_the_class_model_pools_down_to_4x4(key, size, maps):
     )
     heights = convolution_heights(program.jaxpr)
     assert sorted({*heights}, reverse=True) == [size, *maps]
-    assert heights.count(size) == 1
+    assert (heights.count(size) == 1) == (size > 16)  # of small images blocks are at full size too

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -161,6 +162,7 @@ def test_help_begins_with_the_flags_of_this_program():
         ("png_folder", "--by"),
         ("load", "--turns"),
         ("robustness", "--kills"),
+        ("gpu", "--pack"),
     ],
 )
 def test_a_benchmark_starts_from_a_clone_as_its_first_lines_say(name, flag):
@@ -177,6 +179,31 @@ def test_the_benchmark_of_a_task_ends_with_its_figures(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "figures").read_text())
     assert {"first_step_s", "loop_overhead", "evaluation_s", "task10_bytes"} <= found.keys()
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_a_gpu_measures_trains_and_goes_on(tmp_path):
+    rng = np.random.default_rng(0)
+    columns = {
+        f"{name}/{split}/{column}": values.astype(np.uint8)
+        for name in ("mnist", "fashion_mnist")
+        for split in ("train", "test")
+        for column, values in (
+            ("images", rng.integers(0, 256, (200, 28, 28))),
+            ("labels", np.arange(200) % 10),
+        )
+    }
+    np.savez(tmp_path / "data.npz", **columns)
+    command = [sys.executable, "benchmarks/gpu.py", "--trial", f"--data={tmp_path / 'data.npz'}"]
+    command += [f"--out={tmp_path / 'gpu'}", "--minutes"]
+    for minutes in ("0", "4"):  # nothing in no time, and then the first two parts at least
+        done = subprocess.run(
+            [*command, minutes], cwd=ROOT, capture_output=True, text=True, timeout=1200
+        )
+        assert done.returncode == 0, done.stderr
+        section = (tmp_path / "gpu/gpu.md").read_text()
+        assert ("MNIST, then Fashion-MNIST" in section) == (minutes != "0")
+    assert "| residual, wide, 32x32x1 | bfloat16 |" in section
 
 
 @pytest.mark.slow

@@ -23,6 +23,14 @@ def test_reconstruction_is_the_squared_error_summed_over_an_example():
     np.testing.assert_allclose(losses.reconstruction(IMAGES, OTHERS), expected, rtol=1e-5)
 
 
+def test_chroma_is_the_squared_error_along_two_axes_across_grey():
+    error = (IMAGES - OTHERS).astype(np.float64)
+    across = np.array([[1, -1, 0], [1, 1, -2]]) / np.sqrt([[2], [6]])  # orthonormal, as is grey
+    expected = np.square(error @ across.T).sum((1, 2, 3))
+    np.testing.assert_allclose(losses.chroma(IMAGES, OTHERS), expected, rtol=1e-5)
+    assert not losses.chroma(IMAGES[..., :1], OTHERS[..., :1]).any()
+
+
 def test_kl_normal_agrees_with_a_monte_carlo_free_formula_and_is_zero_at_the_prior():
     mean, std = RNG.normal(size=(4, 7)), RNG.uniform(0.1, 2, (4, 7))
     expected = (np.log(1 / std) + (std**2 + mean**2) / 2 - 0.5).sum(-1)

@@ -21,7 +21,7 @@ class Inputs:
         self.nets, self.state, self.phases = system.nets, system.init(), system.phases
         self._done = {}
         k = jax.random.split(jax.random.key(5), 3)
-        self.x = jax.random.uniform(k[0], (BATCH_SIZE, 16, 16, 1), minval=-1.0)
+        self.x = jax.random.uniform(k[0], (BATCH_SIZE, *system.nets.image_shape), minval=-1.0)
         self.z = jax.random.normal(k[1], (BATCH_SIZE, system.nets.code_size))
         self.u = jax.random.randint(k[2], (BATCH_SIZE,), 0, NUM_CLASSES)
         self.d = jnp.arange(BATCH_SIZE) % 3
@@ -62,14 +62,14 @@ def inputs(system):
 
 @pytest.fixture(scope="module")
 def other():
-    """With weights of its own for all terms, and a critic that hardly learns."""
+    """In colour, with weights of its own for all terms, and a critic that hardly learns."""
     optim = {"name": "rmsprop", "learning_rate": 1e-30, "b1": 0.0, "b2": 0.9}
-    weights = {"loss.beta": 0.5, "loss.beta_u": 3.0, "loss.beta_d": 2.0}
+    weights = {"loss.beta": 0.5, "loss.beta_u": 3.0, "loss.beta_d": 2.0, "loss.chroma": 4.0}
     return Inputs(
         System(
             **{f"optim.critic.{k}": v for k, v in optim.items()},
             **weights,
-            **{"loss.joint_inference": True},
+            **{"loss.joint_inference": True, "data.channels": 3},
         )
     )
 
@@ -173,6 +173,8 @@ def test_autoencoder_objective_against_its_formula(other):
     kl_d = losses.kl_uniform(nets.domain.apply({"params": params["domain"]}, z)).mean()
     kl_u = losses.kl_uniform(nets.class_model.apply({"params": params["class"]}, other.x)).mean()
     expected = m["loss/reconstruction"] + 0.5 * kl_z + 2.0 * kl_d + 3.0 * kl_u
+    expected += 4.0 * m["loss/chroma"]
+    assert m["loss/chroma"] > 1
     np.testing.assert_allclose(m["loss/autoencoder"], expected, rtol=1e-5)
     noise = (z - mean) / std  # z~ is reparameterised: its noise is standard normal
     assert abs(float(noise.mean())) < 0.3
