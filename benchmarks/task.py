@@ -92,11 +92,11 @@ def step_seconds(r, s, task: int) -> tuple[float, object]:
     pool = r.batches.pool(task, s)
     taken = []
     for turn in range(TURNS + 1):
-        indices = r.batches.indices(task, r.batches.start(task) + turn)
+        indices = r.batches.places.indices(task, r.batches.places.start(task) + turn)
         given = jax.device_put(
             (
                 np.tile(indices, (r.steps_per_call, 1)),
-                np.int32(r.batches.num_pool(task)),
+                np.int32(r.batches.places.num_pool(task)),
                 np.int32(r.steps_per_call),
             )
         )

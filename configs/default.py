@@ -46,7 +46,16 @@ def get_config() -> ml_collections.ConfigDict:
     data.crop = ""
     data.background = "white"  # white | grey | black: the ground of images with transparency
     data.skip_broken = False  # True: images of a folder that cannot be read are left out
-    data.cache_dir = ""  # where decoded folders are kept; empty: ~/.cache/lgaa_jax/images
+    # Where decoded folders are kept, and the labels of sets that are streamed; empty:
+    # ~/.cache/lgaa_jax/images.
+    data.cache_dir = ""
+    # Whether images stay on disk and are read as training needs them: on | off | the gigabytes
+    # (size x size x channels bytes an image) from which on they do, say 16 | auto: from 4 on.
+    # Changes no result.
+    data.streaming = "auto"
+    # Processes that read and decode images ahead of training where they are streamed, with Grain
+    # (pip install 'lgaa-jax[stream]'); 0: a thread of this one.
+    data.workers = 0
 
     c.net = net = ml_collections.ConfigDict()
     net.width = 0  # channels of the encoder's first convolution; 0: as the preset has it

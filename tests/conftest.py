@@ -1,5 +1,6 @@
 """Strict settings for every test, and the small system that several of them share."""
 
+import io
 import json
 import os
 import socket
@@ -24,6 +25,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from configs import default
 from lgaa_jax.networks.nets import build_nets
@@ -180,3 +182,38 @@ def shown(workdir):
         for value in event.summary.value:
             found.setdefault(value.tag, []).append(event.step)
     return found
+
+
+@pytest.fixture(scope="session")
+def tiny_dir(tmp_path_factory):
+    """A folder with the prepared set `tiny`: 10 train and 4 test images, 20x30x3, classes 0-2."""
+    import tensorflow_datasets as tfds
+
+    # Unregistered, so that it is found by its folder alone, as a user's own set would be.
+    with tfds.core.registered.skip_registration():
+
+        class Tiny(tfds.core.GeneratorBasedBuilder):
+            VERSION = tfds.core.Version("1.0.0")
+
+            def _info(self):
+                features = {
+                    "image": tfds.features.Image(shape=(20, 30, 3)),
+                    "label": tfds.features.ClassLabel(num_classes=4),
+                }
+                return tfds.core.DatasetInfo(
+                    builder=self, features=tfds.features.FeaturesDict(features)
+                )
+
+            def _split_generators(self, _):
+                return {"train": self._generate_examples(10), "test": self._generate_examples(4)}
+
+            def _generate_examples(self, n):
+                for i in range(n):
+                    png = io.BytesIO()
+                    Image.fromarray(np.full((20, 30, 3), 10 * i + i % 3, np.uint8)).save(png, "PNG")
+                    png.seek(0)
+                    yield i, {"image": png, "label": i % 3}
+
+    folder = tmp_path_factory.mktemp("tfds")
+    Tiny(data_dir=folder, file_format="array_record").download_and_prepare()
+    return folder

@@ -29,7 +29,9 @@ ORDER += ("explore", "report", "run")
 STRANGERS = {("data", "networks"), ("networks", "data")}
 ABOVE = {"prepare", "__init__"}  # beside the rooms, above them all; nothing imports them
 OWNERS = {  # the only modules that may import each of these
-    "tensorflow_datasets": ("data/tfds_sets.py",),
+    "tensorflow_datasets": ("data/tfds_sets.py", "data/records.py"),
+    "array_record": ("data/set_files.py", "data/records.py"),
+    "grain": ("data/ahead.py",),
     "orbax": ("workdir/storage.py",),
     "tensorboardX": ("workdir/board.py",),
     "jinja2": ("report/page.py",),
@@ -142,7 +144,7 @@ def test_configs_import_nothing_of_the_package(path):
 
 def test_importing_the_driver_loads_nothing_slow():
     heavy = {"torch", "tensorflow", "tensorflow_datasets", "tensorboardX", "matplotlib", "sklearn"}
-    heavy |= {"jinja2", "vl_convert"}
+    heavy |= {"jinja2", "vl_convert", "grain"}
     code = f"import sys, lgaa_jax.run.driver; print(*sorted(sys.modules.keys() & {heavy}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

@@ -24,6 +24,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from lgaa_jax.data.stored import Images
+
 Fit = Callable[[Image.Image], np.ndarray]  # to uint8 [size, size, channels]
 
 # They need another program, a library or a decoder that Pillow does not have.
@@ -72,8 +74,8 @@ class Facts(NamedTuple):
 class Decoded:
     """What is read of a list of image files."""
 
-    images: np.ndarray  # uint8 [n, size, size, channels]: those that can be used, in their order
-    facts: list[Facts]  # of each of them
+    images: Images  # uint8 [n, size, size, channels]: those that can be used, in their order
+    facts: list[Facts]  # of each of them; of images that stay on disk, where there is one to tell
     broken: dict[int, str]  # why each of the others cannot, by its place in the list
     lasting: bool  # False: another try may go better, as after an error of the disk
 

@@ -1,43 +1,25 @@
-"""Tasks as arrays in memory, from the text of `config.tasks`."""
+"""Tasks, in memory or on disk, from the text of `config.tasks`."""
 
 import dataclasses
 import functools
 import os
 import re
 import zlib
-from collections.abc import Iterable
-from typing import NamedTuple
 
 import ml_collections
 import numpy as np
-from PIL import Image
 
-from lgaa_jax.data import folder_images, folders, held_out, tfds_sets
+from lgaa_jax.data import folders, held_out, reading
 from lgaa_jax.data.images import BACKGROUNDS, Form
 from lgaa_jax.data.labels import keep_share, label_share
 from lgaa_jax.data.notation import TaskSpec, check_tasks
-from lgaa_jax.data.sources import lookup
+from lgaa_jax.data.reading import Loaded
+from lgaa_jax.data.split import Split
+from lgaa_jax.data.stored import checksums
+from lgaa_jax.data.streaming import streams
 from lgaa_jax.data.task_notes import task_notes
-from lgaa_jax.data.tfds_sets import Example
 from lgaa_jax.errors import UserError, require
 from lgaa_jax.files import expand, user_cache
-
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """Images with their labels."""
-
-    images: np.ndarray  # uint8 [n, H, W, C]
-    labels: np.ndarray  # int32 [n], what training may know; -1 where there is none
-    truth: np.ndarray  # int32 [n], the source's own labels, read by evaluation alone
-    # int32 [n, K], which value each known factor of the images has, read by exploring alone; None:
-    # their factors are not known.
-    factors: np.ndarray | None = None
-
-    def take(self, chosen: np.ndarray) -> "Split":
-        """The examples that are chosen, by indices or a mask."""
-        factors = None if self.factors is None else self.factors[chosen]
-        return Split(self.images[chosen], self.labels[chosen], self.truth[chosen], factors)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,20 +35,14 @@ class Task:
     class_names: tuple[str, ...] = ()  # of each label, 0 to num_classes - 1; () if unlabelled
     notes: tuple[str, ...] = ()  # sentences on how the source is taken, and what is left out
     factor_names: tuple[str, ...] = ()  # of the columns of `Split.factors`
-
-
-class _Loaded(NamedTuple):
-    """A whole source."""
-
-    train: Split
-    test: Split
-    class_names: tuple[str, ...]  # () if unlabelled
-    notes: tuple[str, ...]
-    factor_names: tuple[str, ...] = ()
+    streamed: bool = False  # whether its images are read when they are needed, as all tasks' are
 
 
 def load(config: ml_collections.ConfigDict) -> tuple[Task, ...]:
-    """Loads every task of `config.tasks` into memory. Raises UserError."""
+    """Loads every task of `config.tasks`, or its labels alone. Raises UserError.
+
+    Images stay on disk where `data.streaming` says so.
+    """
     settings = config.data
     size, channels, background = settings.size, settings.channels, settings.background
     require(isinstance(size, int) and size > 0, "data.size", size, "a number of pixels")
@@ -76,15 +52,24 @@ def load(config: ml_collections.ConfigDict) -> tuple[Task, ...]:
     )
     share = label_share(config.labels)
     specs = check_tasks(config.tasks, settings.data_dir)
-    tasks = []
-    for spec, crop in zip(specs, crops(settings.crop, len(specs)), strict=True):
-        form = Form(size, channels, crop, background)
-        if folders.is_folder(spec.source):
-            loaded = _load_folder(spec.source, form, settings.skip_broken, settings.cache_dir)
-        else:
-            loaded = _load_source(spec.source, settings.data_dir, form)
-        tasks.append(_task(spec, loaded, share, config))
-    return tuple(tasks)
+    form = functools.partial(Form, size, channels, background=background)
+    forms = [form(crop=crop) for crop in crops(settings.crop, len(specs))]
+    sources = zip((spec.source for spec in specs), forms, strict=True)
+    stream = streams(settings, sources)
+    return tuple(
+        _task(spec, _loaded(spec, form, stream, settings), share, stream, config)
+        for spec, form in zip(specs, forms, strict=True)
+    )
+
+
+def _loaded(
+    spec: TaskSpec, form: Form, stream: bool, settings: ml_collections.ConfigDict
+) -> Loaded:
+    """The whole source of a task."""
+    kept_in = expand(settings.cache_dir) if settings.cache_dir else user_cache("images")
+    if folders.is_folder(spec.source):
+        return reading.folder(spec.source, form, settings.skip_broken, kept_in, stream)
+    return reading.other(spec.source, settings.data_dir, form, kept_in, stream)
 
 
 def crops(text: str, tasks: int) -> list[int]:
@@ -98,68 +83,17 @@ def crops(text: str, tasks: int) -> list[int]:
     return [int(part) for part in parts] * (tasks // len(parts))
 
 
-@functools.lru_cache(maxsize=4)
-def _load_folder(source: str, form: Form, skip_broken: bool, cache_dir: str) -> _Loaded:
-    """A whole folder."""
-    kept_in = expand(cache_dir) if cache_dir else user_cache("images")
-    rules = dataclasses.asdict(form)
-    images = folder_images.load(source, form.fit, rules, skip_broken, kept_in)
-    train, test = _shared(*images.train), _shared(*images.test)
-    return _Loaded(train, test, images.class_names, images.notes)
-
-
-@functools.lru_cache(maxsize=4)  # tasks that share a source decode it once
-def _load_source(name: str, data_dir: str, form: Form) -> _Loaded:
-    """A whole set that is no folder."""
-    source = lookup(name, data_dir)
-    splits: list[tuple[int, Iterable[Example]]]
-    if source.read:
-        splits = [(len(i), zip(map(Image.fromarray, i), u, strict=True)) for i, u in source.read()]
-        names = source.class_names
-    else:
-        builder = tfds_sets.prepared(name, data_dir)
-        splits = [tfds_sets.read(builder, split, data_dir) for split in tfds_sets.SPLITS]
-        names = tfds_sets.class_names(builder, data_dir)
-    train, test = (_gather(name, *split, source.num_classes > 0, form) for split in splits)
-    # Sets that say nothing of their classes number them.
-    names = (
-        names if len(names) == source.num_classes else tuple(map(str, range(source.num_classes)))
-    )
-    if source.factors is None:
-        return _Loaded(train, test, names, ())
-    train, test = (
-        dataclasses.replace(split, factors=values)
-        for split, values in zip((train, test), source.factors.read(), strict=True)
-    )
-    return _Loaded(train, test, names, (), source.factors.names)
-
-
-def _gather(
-    name: str, count: int, examples: Iterable[Example], labelled: bool, form: Form
-) -> Split:
-    """Makes a Split of `count` examples of the set `name`."""
-    images = np.empty((count, form.size, form.size, form.channels), np.uint8)
-    labels = np.full(count, -1, np.int32)
-    for i, (image, label) in enumerate(examples):
-        try:
-            images[i] = form.fit(image)
-        except UserError as error:
-            raise UserError(f"task {name!r} has an image of {error}; lower data.crop.") from None
-        labels[i] = label if labelled and label is not None else -1
-    return _shared(images, labels)
-
-
-def _shared(images: np.ndarray, labels: np.ndarray) -> Split:
-    """A Split that no task that shares it can change."""
-    images.flags.writeable = labels.flags.writeable = False
-    return Split(images, labels, truth=labels)
-
-
-def _task(spec: TaskSpec, loaded: _Loaded, share: float, config: ml_collections.ConfigDict) -> Task:
+def _task(
+    spec: TaskSpec,
+    loaded: Loaded,
+    share: float,
+    stream: bool,
+    config: ml_collections.ConfigDict,
+) -> Task:
     """Takes the spec's classes out of its source and hides the labels that are not to be used."""
     train, test = _take(loaded, spec)
     if config.eval.split == "validation":
-        chosen = held_out.validation(train.images, train.truth)
+        chosen = held_out.validation(checksums(train.images), train.truth)
         train, test = train.take(~chosen), train.take(chosen)
     notes = (*loaded.notes, *task_notes(train.images, train.truth, test.truth, loaded.class_names))
     if not share:
@@ -183,10 +117,11 @@ def _task(spec: TaskSpec, loaded: _Loaded, share: float, config: ml_collections.
         names,
         notes,
         loaded.factor_names,
+        stream,
     )
 
 
-def _take(loaded: _Loaded, spec: TaskSpec) -> tuple[Split, Split]:
+def _take(loaded: Loaded, spec: TaskSpec) -> tuple[Split, Split]:
     """Returns the training and test examples of the spec's classes, in their order."""
     train, test = loaded.train, loaded.test
     if spec.classes is None:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lgaa_jax.data.stored import Images
+
 NAMED = 10  # classes that a note names
 
 
 def task_notes(
-    images: np.ndarray, train: np.ndarray, test: np.ndarray, class_names: Sequence[str]
+    images: Images, train: np.ndarray, test: np.ndarray, class_names: Sequence[str]
 ) -> list[str]:
     """Sentences on classes without test images and on images that are all the same.
 
@@ -28,7 +30,7 @@ def task_notes(
     return notes
 
 
-def _identical(images: np.ndarray, indices: np.ndarray) -> bool:
+def _identical(images: Images, indices: np.ndarray) -> bool:
     """Whether these are two images or more, and all the same; ends at the first that differs."""
     return len(indices) > 1 and all((images[indices[0]] == images[i]).all() for i in indices[1:])
 

@@ -11,7 +11,7 @@ import importlib.metadata
 import importlib.util
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +80,7 @@ def prepared(name: str, data_dir: str) -> "tfds.core.DatasetBuilder":
                 f"data.data_dir: {command(name, 'NEW_FOLDER')}"
             )
         _check_contents(builder)
-        if reason := set_files.absent(path for path, _ in _shards(builder)):
+        if reason := set_files.absent(path for path, _ in shards(builder)):
             raise damaged_set(name, folder, data_dir, reason)
     return builder
 
@@ -128,7 +128,7 @@ def _examples(builder: "tfds.core.DatasetBuilder", split: str, data_dir: str) ->
     # Undecoded: Pillow alone is a third quicker than TFDS's way through Pillow to an array.
     decoders = {"image": tfds.decode.SkipDecoding()}
     name, folder = builder.name, Path(builder.data_dir)
-    with boundary(name, folder, data_dir, lambda: set_files.damaged(_shards(builder))):
+    with boundary(name, folder, data_dir, lambda: set_files.damaged(shards(builder))):
         source: Any = builder.as_data_source(split, decoders=decoders)
         for start in range(0, len(source), CHUNK):
             # A list, not an array: array_record takes no NumPy integers.
@@ -144,11 +144,13 @@ def _examples(builder: "tfds.core.DatasetBuilder", split: str, data_dir: str) ->
                 yield image, example.get("label")
 
 
-def _shards(builder: "tfds.core.DatasetBuilder") -> list[tuple[Path, int]]:
-    """The files of the splits that are read, with their numbers of records."""
+def shards(
+    builder: "tfds.core.DatasetBuilder", splits: Sequence[str] = SPLITS
+) -> list[tuple[Path, int]]:
+    """The files of these splits, with their numbers of records."""
     return [
         (Path(path), int(count))
-        for split in SPLITS
+        for split in splits
         for info in [builder.info.splits[split]]
         for path, count in zip(info.filepaths, info.shard_lengths, strict=True)
     ]

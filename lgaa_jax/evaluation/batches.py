@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from lgaa_jax.data.stored import Images
 from lgaa_jax.training.devices import ONE_DEVICE, Layout
 
 FEW = 16  # up to so many examples, batches are no larger than this
@@ -17,12 +18,13 @@ def batch_size(n: int, most: int) -> int:
 
 
 def in_batches(
-    program: Callable[..., Any], most: int, *columns: np.ndarray, layout: Layout = ONE_DEVICE
+    program: Callable[..., Any], most: int, *columns: Images, layout: Layout = ONE_DEVICE
 ) -> Any:
     """What a program makes of columns [n, ...], a batch of their rows at a time, on the host.
 
     program: from arrays [B, ...] to a tree of arrays [B, ...]; most: as in `batch_size`; layout:
-    of the devices that divide a batch. The last batch is filled up, so that all are of one size.
+    of the devices that divide a batch. The last batch is filled up, so that all are of one size. Of
+    images on disk one batch is read at a time.
     """
     n = len(columns[0])
     size = layout.round_up(batch_size(n, most))

@@ -9,7 +9,7 @@ import functools
 import hashlib
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import flax.serialization
@@ -19,9 +19,11 @@ import numpy as np
 import optax
 from absl import logging
 
+from lgaa_jax.data.fingerprint import sample
 from lgaa_jax.data.images import to_unit
-from lgaa_jax.data.loading import Split
 from lgaa_jax.data.order import stream_indices
+from lgaa_jax.data.split import Split
+from lgaa_jax.data.stored import Images, Stored
 from lgaa_jax.files import write_bytes
 from lgaa_jax.networks import ops
 from lgaa_jax.networks.layers import ClassNetwork
@@ -48,35 +50,40 @@ class Classifier:
     model: ClassNetwork
     params: Params
 
-    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, images: Images) -> tuple[np.ndarray, np.ndarray]:
         """images: [n, H, W, C] uint8 -> classes [n] int32, hidden features [n, F] float32."""
-        parts = []
-        for start in range(0, len(images), PREDICT_BATCH):
-            # Always a full batch: one shape, one program.
-            indices = np.arange(start, start + PREDICT_BATCH) % len(images)
-            parts.append(jax.device_get(_predict(self.model, self.params, images[indices])))
-        classes, features = (np.concatenate(c)[: len(images)] for c in zip(*parts, strict=True))
+        classes, features = (np.concatenate(c) for c in zip(*self._parts(images), strict=True))
         return classes, features
 
-    def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
+    def accuracy(self, images: Images, labels: np.ndarray) -> float:
         """Share of the images [n, H, W, C] uint8 that get their label [n]."""
-        return float(np.mean(self(images)[0] == labels))
+        classes = np.concatenate([part for part, _ in self._parts(images)])
+        return float(np.mean(classes == labels))
+
+    def _parts(self, images: Images) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Classes and features, some at a time."""
+        n = len(images)
+        for start in range(0, n, PREDICT_BATCH):
+            # Always a full batch: one shape, one program.
+            indices = np.arange(start, start + PREDICT_BATCH) % n
+            classes, features = jax.device_get(_predict(self.model, self.params, images[indices]))
+            yield classes[: n - start], features[: n - start]
 
 
 def train(
     model: ClassNetwork,
-    images: np.ndarray,
+    images: Images,
     labels: np.ndarray,
     steps: int,
     seed: int,
 ) -> Classifier:
     """Trains from scratch on images [n, H, W, C] uint8 and labels [n]; -1 is skipped."""
-    images, labels = images[labels >= 0], labels[labels >= 0]
+    labelled = np.flatnonzero(labels >= 0)
     init_key, dropout_key = jax.random.split(jax.random.key(seed))
     begin, take_step = _programs(model, steps)
     carry = begin(init_key, images[:1])
     for step in range(steps):
-        indices = stream_indices(len(images), BATCH, seed, 0, step)
+        indices = labelled[stream_indices(len(labelled), BATCH, seed, 0, step)]
         key = jax.random.fold_in(dropout_key, step)
         carry = take_step(carry, key, images[indices], labels[indices])
     return Classifier(model, jax.block_until_ready(carry[0]))
@@ -106,7 +113,11 @@ def _name(model: ClassModel, split: Split, steps: int) -> str:
     """A name that differs whenever the classifier would: by its recipe and its training set."""
     recipe = f"{RECIPE} {model} {steps} {BATCH} {LEARNING_RATE} {split.images.shape}"
     content = hashlib.sha256(recipe.encode())
-    for column in (split.images, split.truth):
+    images = split.images
+    if isinstance(images, Stored):  # some stand for all: to read them takes longer than to learn
+        content.update(b"sample")
+        images = sample(images)
+    for column in (images, split.truth):
         content.update(np.ascontiguousarray(column).data)
     return content.hexdigest()[:16]
 

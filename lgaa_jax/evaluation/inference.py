@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgaa_jax.data.images import to_unit
+from lgaa_jax.data.stored import Images
 from lgaa_jax.evaluation.batches import in_batches
 from lgaa_jax.networks.nets import Nets, Params
 from lgaa_jax.training.batch import Array
@@ -88,7 +89,7 @@ def reconstruct(
 
 
 def infer_all(
-    nets: Nets, params: Params, images: np.ndarray, size: int, layout: Layout = ONE_DEVICE
+    nets: Nets, params: Params, images: Images, size: int, layout: Layout = ONE_DEVICE
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """`infer` of all images [n, H, W, C] in batches of `size`, on the host."""
     return in_batches(functools.partial(infer, nets, params), size, images, layout=layout)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lgaa_jax.data.images import to_unit, to_unsigned
-from lgaa_jax.data.loading import Split
+from lgaa_jax.data.split import Split
 from lgaa_jax.evaluation import colour
 from lgaa_jax.evaluation.batches import in_batches
 from lgaa_jax.evaluation.inference import reconstruct

@@ -4,13 +4,15 @@ from typing import Any
 
 import ml_collections
 
+from lgaa_jax.data import ahead
 from lgaa_jax.data.notation import split_tasks
+from lgaa_jax.data.streaming import most_bytes
 from lgaa_jax.errors import UserError, require
 from lgaa_jax.evaluation import inception
 from lgaa_jax.evaluation.sample_metrics import NEIGHBOURS
 from lgaa_jax.networks.nets import check_model
 from lgaa_jax.training import adversarial
-from lgaa_jax.training.batching import replay_fraction
+from lgaa_jax.training.places import replay_fraction
 from lgaa_jax.training.strategies import STRATEGIES
 
 CHOICES = {
@@ -44,6 +46,7 @@ POSITIVE = (
 NOT_NEGATIVE = (
     "seed",
     "devices",
+    "data.workers",
     "max_tasks",
     "num_classes",
     "steps_per_call",
@@ -78,7 +81,7 @@ BELOW_ONE = (
         for b in ("b1", "b2")
     ),
 )
-TEXT = ("tasks", "labels", "data.data_dir", "data.crop", "data.cache_dir")
+TEXT = ("tasks", "labels", "data.data_dir", "data.crop", "data.cache_dir", "data.streaming")
 MAX_SEED = 2**32 - 1  # JAX makes its key of 32 bits
 
 
@@ -136,6 +139,8 @@ def check_config(config: ml_collections.ConfigDict) -> None:
         "model or drawn where replay.mode is materialised",
     )
     replay_fraction(config)
+    most_bytes(config.data.streaming)
+    ahead.check(config.data.workers)
     check_model(config)
 
 

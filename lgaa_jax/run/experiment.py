@@ -59,6 +59,11 @@ class Experiment:
         return {name: np.flatnonzero(row).tolist() for name, row in rows}
 
     @property
+    def streams(self) -> bool:
+        """Whether the images of the tasks stay on disk and are read as training needs them."""
+        return any(task.streamed for task in self.tasks)
+
+    @property
     def fingerprints(self) -> dict[str, dict[str, Any]]:
         """By what the data of each task are known again, by task."""
         return {task.name: fingerprint(task) for task in self.tasks}
@@ -97,7 +102,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
     init_key, train_key, eval_key, pool_key = jax.random.split(jax.random.key(config.seed), 4)
     spec = replay_spec(config, class_mask(tasks, num_classes, nets.num_tasks))
     batches = Batches(config, tasks, nets, spec, pool_key, layout)
-    ends, num_replay = batches.planned_ends(), batches.num_replay()
+    ends, num_replay = batches.places.planned_ends(), batches.places.num_replay()
     learner = build_learner(config, nets, spec, ends, num_replay, layout)
     # Initialisation runs once: on a CPU, to optimise its code takes far longer than to run it.
     on_cpu = jax.default_backend() == "cpu"
@@ -109,7 +114,7 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
         layout=layout,
         learner=learner,
         batches=batches,
-        ends=batches.ends(),
+        ends=batches.places.ends(),
         init=jax.jit(functools.partial(learner.init, init_key), compiler_options=options),
         train_steps=jax.jit(
             make_train_steps(learner.train_step),

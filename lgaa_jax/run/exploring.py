@@ -5,7 +5,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from lgaa_jax.data.loading import Split
+from lgaa_jax.data.split import Split
 from lgaa_jax.errors import UserError
 from lgaa_jax.evaluation import clustering
 from lgaa_jax.explore import codes, factors, novelty
@@ -126,7 +126,7 @@ def _along_the_sequence(session: Session, explored: Explored) -> dict[str, list[
         if end < last:
             model = load(session.workdir, session.experiment.ends[end])
             known = np.concatenate([split.images for split in images[: end + 1]])
-            values = novelty.detection(model, known, images[end + 1].images)
+            values = novelty.detection(model, known, images[end + 1].read())
             new.append({**after, "unseen": tasks[end + 1].name, **values})
         for task in tasks[: end + 1]:
             if task.factor_names:
@@ -139,4 +139,4 @@ def _along_the_sequence(session: Session, explored: Explored) -> dict[str, list[
 def _known(split: Split) -> factors.Known:
     """Images and their factors."""
     assert split.factors is not None, "a task has names of factors, and its images have none"
-    return split.images, split.factors
+    return split.read(), split.factors

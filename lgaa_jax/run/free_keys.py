@@ -5,6 +5,8 @@ FREE_KEYS = {
     "data.data_dir": "the same data may lie elsewhere; their fingerprints are compared",
     "data.cache_dir": "it holds what can be made again",
     "data.skip_broken": "it decides whether a start is refused; fingerprints tell what is left out",
+    "data.streaming": "it says where images lie, and changes no batch",
+    "data.workers": "it changes no batch",
     "devices": "it changes no result beyond rounding",
     "eval.generation": AGAIN,
     "eval.samples": AGAIN,

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lgaa_jax.data.loading import Split, Task
+from lgaa_jax.data.loading import Task
 from lgaa_jax.data.order import stream_indices
+from lgaa_jax.data.split import Split
 from lgaa_jax.explore import codes, paths
 from lgaa_jax.model.model import Model
 from lgaa_jax.workdir import pictures, plots
@@ -40,7 +41,8 @@ class Explored:
 
 def some(split: Split, most: int) -> Split:
     """At most so many examples, the same ones in every call."""
-    return split.take(stream_indices(len(split.images), min(len(split.images), most), 0, 0, 0))
+    n = len(split.images)
+    return split.take(stream_indices(n, min(n, most), 0, 0, 0)).held()
 
 
 def of_each_class(split: Split, rows: int) -> np.ndarray:

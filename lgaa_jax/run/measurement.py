@@ -6,8 +6,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from lgaa_jax.data.loading import Split, Task
+from lgaa_jax.data.loading import Task
 from lgaa_jax.data.order import stream_indices
+from lgaa_jax.data.split import Split
 from lgaa_jax.evaluation import (
     classifier,
     clustering,
@@ -81,9 +82,10 @@ def _named(group: str, values: Mapping[str, float]) -> dict[str, float]:
 
 
 def _some(experiment: Experiment, split: Split) -> Split:
-    """At most `eval.samples` examples, the same ones in every call."""
+    """At most `eval.samples` examples, in memory, the same ones in every call."""
     n = len(split.images)
-    return split.take(stream_indices(n, min(n, experiment.config.eval.samples), 0, 0, 0))
+    chosen = stream_indices(n, min(n, experiment.config.eval.samples), 0, 0, 0)
+    return split.take(chosen).held()
 
 
 def _unsupervised(experiment: Experiment, state: TrainState, task: Task) -> dict[str, float | None]:
@@ -109,7 +111,7 @@ def _generation(
     experiment: Experiment, state: TrainState, index: int, workdir: Path
 ) -> dict[str, float]:
     """Metrics of images sampled of one task, against its test images (docs/theory.md)."""
-    real, n = _some(experiment, experiment.tasks[index].test).images, experiment.config.eval.samples
+    real, n = _some(experiment, experiment.tasks[index].test).read(), experiment.config.eval.samples
     key = jax.random.fold_in(experiment.eval_key, GENERATION + index)
     images, asked = sample_task(
         experiment.nets, state.sampler, key, index, n, experiment.class_mask, 1.0, experiment.layout

@@ -68,6 +68,7 @@ def task_line(task: Task, split: str = "test") -> str:
     """Images, classes and labelled share of a task. split: what is measured on, `eval.split`."""
     train, test = task.train, task.test
     text = f"{len(train.images):,} training and {len(test.images):,} {split} images"
+    text += " (streamed)" if task.streamed else ""
     if not task.classes:
         return f"{text}, no labels"
     share = np.mean(train.labels >= 0)

@@ -10,6 +10,7 @@ import numpy as np
 
 from lgaa_jax.run import interrupts
 from lgaa_jax.run.experiment import Experiment
+from lgaa_jax.run.feeding import Feed, Given, Held, Streamed
 from lgaa_jax.run.health import FAILURE, Health
 from lgaa_jax.run.progress import Progress
 from lgaa_jax.run.session import Session
@@ -75,27 +76,28 @@ class Calls:
 
     def __init__(self, experiment: Experiment, state: TrainState, task: int):
         self._experiment, self._task = experiment, task
-        self._first, self._last = int(state.step), experiment.ends[task]
-        self._pool = experiment.batches.pool(task, state)
-        self._num_pool = np.int32(experiment.batches.num_pool(task))
+        self._num_pool = np.int32(experiment.batches.places.num_pool(task))
+        config, most = experiment.config, experiment.steps_per_call
+        periods = config.log.every, config.log.checkpoint_every
+        cuts = calls(int(state.step), experiment.ends[task], most, periods)
+        self._cuts = np.fromiter(cuts, np.dtype((np.int64, 2)))
+        if experiment.streams:
+            self._feed: Feed = Streamed(experiment, state, task, self._cuts)
+        else:
+            self._feed = Held(experiment, state, task, self._cuts)
 
     def __iter__(self) -> Iterator[tuple[int, int, Callable]]:
         """The first step of each, the one after, and `state -> (state, metrics)`, which donates."""
-        config, most = self._experiment.config, self._experiment.steps_per_call
-        periods = config.log.every, config.log.checkpoint_every
-        for start, end in calls(self._first, self._last, most, periods):
-            yield start, end, functools.partial(self._call, start, end)
+        with contextlib.closing(iter(self._feed)) as feed:
+            for (start, end), given in zip(self._cuts.tolist(), feed, strict=True):
+                yield start, end, functools.partial(self._call, end - start, given)
 
-    def _call(self, start: int, end: int, state: TrainState) -> tuple[TrainState, Metrics]:
-        experiment, batch_size = self._experiment, self._experiment.config.batch_size
-        indices = np.zeros((experiment.steps_per_call, batch_size), np.int32)
-        for row, step in enumerate(range(start, end)):
-            indices[row] = experiment.batches.indices(self._task, step)
-        layout = experiment.layout
-        placed = layout.by_row(axis=1), layout.whole, layout.whole
+    def _call(self, count: int, given: Given, state: TrainState) -> tuple[TrainState, Metrics]:
+        experiment, whole = self._experiment, self._experiment.layout.whole
         with jax.transfer_guard("disallow"):
-            given = jax.device_put((indices, self._num_pool, np.int32(end - start)), placed)
-            return experiment.train_steps(state, experiment.train_key, self._pool, *given)
+            pool, indices = given()
+            numbers = jax.device_put((self._num_pool, np.int32(count)), whole)
+            return experiment.train_steps(state, experiment.train_key, pool, indices, *numbers)
 
 
 class MetricsWriter:

@@ -12,7 +12,10 @@ Array = jax.Array | np.ndarray
 
 
 class Pool(NamedTuple):
-    """Labelled images that batches are taken from, padded to one size; padding is never taken."""
+    """Labelled images that batches are taken from, padded to one size; padding is never taken.
+
+    Where images are streamed, the rows of K batches: [K, B] stands for [M].
+    """
 
     x: Array  # [M, H, W, C] uint8
     u: Array  # [M] int32, -1: no label

@@ -19,7 +19,7 @@ from lgaa_jax.training.state import TrainState, update_ema
 
 TrainStep = Callable[[TrainState, jax.Array, Batch], tuple[TrainState, Metrics]]
 TrainSteps = Callable[
-    [TrainState, jax.Array, Pool, Array, Array, Array], tuple[TrainState, Metrics]
+    [TrainState, jax.Array, Pool, Array | None, Array, Array], tuple[TrainState, Metrics]
 ]
 
 
@@ -91,8 +91,8 @@ def make_train_steps(train_step: TrainStep) -> TrainSteps:
 
     Returns `(state, run_key, pool, indices, num_real, count) -> (state, metrics)`. pool: what
     batches are taken from; indices: [K, B] int32, the places in the pool of each of K batches, of
-    which the first `count` are trained on; num_real: as in `Batch`. The metrics are those of the
-    last step.
+    which the first `count` are trained on; num_real: as in `Batch`. Without indices, the columns of
+    the pool are those batches, [K, B, ...] each. The metrics are those of the last step.
     """
     train_step = jax.jit(train_step)  # so that it is traced once
 
@@ -100,16 +100,16 @@ def make_train_steps(train_step: TrainStep) -> TrainSteps:
         state: TrainState,
         run_key: jax.Array,
         pool: Pool,
-        indices: Array,
+        indices: Array | None,
         num_real: Array,
         count: Array,
     ) -> tuple[TrainState, Metrics]:
         def one(i: int | jax.Array, state: TrainState) -> tuple[TrainState, Metrics]:
-            x, u, d = (column[indices[i]] for column in pool)
+            x, u, d = (column[i if indices is None else indices[i]] for column in pool)
             batch = Batch(x, u, d, num_real)
             return train_step(state, run_key, batch)
 
-        if len(indices) == 1:
+        if len(pool.u if indices is None else indices) == 1:
             return one(0, state)
         metrics = jax.tree.map(jnp.zeros_like, jax.eval_shape(one, 0, state)[1])
         return jax.lax.fori_loop(0, count, lambda i, carry: one(i, carry[0]), (state, metrics))

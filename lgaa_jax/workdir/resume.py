@@ -32,6 +32,8 @@ ADDED: Flat = {
     "loss.adversarial": "wgan_gp",
     "loss.r1": 1.0,
     "loss.class_shift": 0.0,
+    "data.streaming": "auto",
+    "data.workers": 0,
 }
 
 
@@ -72,14 +74,15 @@ def check_same_data(workdir: PathLike, there: Mapping[str, Any], now: Mapping[st
     """Raises UserError when the data of the tasks of a run have changed on disk.
 
     there, now: what config.json holds; of versions before there were fingerprints, the names of the
-    classes are compared alone.
+    classes are compared alone. Of a fingerprint, what both have counts: of images that are streamed
+    it has less.
     """
     for task in there.get("labels", {}):
         old, new = (
             {"classes": found["classes"].get(task), **found.get("data", {}).get(task, {})}
             for found in (there, now)
         )
-        differ = [key for key in old if _differs(old, new, key)]
+        differ = [key for key in old if key in new and _differs(old, new, key)]
         if differ:
             text = ", ".join(f"{k} (there {_shown(old, k)}, now {_shown(new, k)})" for k in differ)
             raise UserError(

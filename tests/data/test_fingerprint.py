@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from lgaa_jax.data import loading
+from lgaa_jax.data import loading, reading
 from lgaa_jax.data.fingerprint import fingerprint
+from lgaa_jax.data.split import Split
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def changed(task, column, split):
 def test_it_counts_and_stays_the_same_from_load_to_load(task):
     found = fingerprint(task)
     assert (found["training"], found["test"]) == (1297, 500)
-    loading._load_source.cache_clear()
+    reading.forget()
     assert fingerprint(loading.load(small_config(tasks="digits"))[0]) == found
     # What a run may know of the labels is of its config.
     assert fingerprint(loading.load(small_config(tasks="digits", labels="none"))[0]) == found
@@ -42,7 +43,7 @@ def test_one_changed_number_changes_it(task, split, column, key):
 def test_where_the_splits_meet_is_part_of_it(task):
     train, test = task.train, task.test
     cut = len(train.images) - 1
-    moved = loading.Split(
+    moved = Split(
         *(
             np.concatenate([getattr(train, c)[cut:], getattr(test, c)])
             for c in ("images", "labels", "truth")

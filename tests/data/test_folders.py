@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from configs import default
-from lgaa_jax.data import folder_images, listing, loading
+from lgaa_jax.data import folder_images, listing, loading, reading
 from lgaa_jax.errors import UserError
 from lgaa_jax.run import checks
 
@@ -17,7 +17,7 @@ from lgaa_jax.run import checks
 @pytest.fixture(autouse=True)
 def forget():
     """`data` remembers the folders it loaded; here they change."""
-    loading._load_folder.cache_clear()
+    reading.forget()
 
 
 def write(path, value=128, size=(16, 16), mode="L", **options):
@@ -137,7 +137,7 @@ def test_images_are_decoded_once_until_a_file_or_the_form_changes(tmp_path, monk
     monkeypatch.setattr(folder_images, "decode", lambda *a: decoded.append(1) or decode(*a))
 
     def again(**settings):
-        loading._load_folder.cache_clear()
+        reading.forget()
         return load(root, tmp_path, **settings)[0]
 
     first, second = again(), again()
@@ -169,7 +169,7 @@ def test_a_cache_that_is_damaged_is_made_anew(tmp_path, damage, part):
     (before,) = load(root, tmp_path)
     (kept,) = (tmp_path / "cache").glob(part)
     damage(kept)
-    loading._load_folder.cache_clear()
+    reading.forget()
     (after,) = load(root, tmp_path)
     np.testing.assert_array_equal(before.train.images, after.train.images)
 
@@ -301,7 +301,7 @@ def test_a_class_whose_training_images_are_all_broken_is_left_out_of_the_test_se
     assert task.test.images[0, 0, 0, 0] == 4
     assert task.notes[-1] == "left out: 1 image of classes that are in test only: a"
     (tmp_path / "x/train/b/2.png").write_text("none")
-    loading._load_folder.cache_clear()
+    reading.forget()
     with pytest.raises(UserError, match="can be used, 0 are for training and 2 for testing"):
         load(tmp_path / "x", tmp_path, skip_broken=True)
 
@@ -339,7 +339,7 @@ def test_a_file_that_cannot_be_opened_is_tried_again_at_the_next_start(tmp_path,
     with pytest.raises(UserError, match=r"a/007.png \(Permission denied\)"):
         load(root, tmp_path)
     monkeypatch.undo()
-    loading._load_folder.cache_clear()
+    reading.forget()
     (task,) = load(root, tmp_path)
     assert len(task.train.images) + len(task.test.images) == 30
 

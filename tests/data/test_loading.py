@@ -1,4 +1,3 @@
-import io
 import itertools
 import os
 import sys
@@ -12,7 +11,7 @@ from PIL import Image
 
 from configs import default
 from lgaa_jax import prepare
-from lgaa_jax.data import loading, notation, order, tfds_sets
+from lgaa_jax.data import loading, notation, order, reading, tfds_sets
 from lgaa_jax.data.decoding import BrokenImageError
 from lgaa_jax.data.images import Form, fit, to_uint8, to_unit
 from lgaa_jax.data.task_notes import task_notes
@@ -29,41 +28,6 @@ def _config(tasks, labels="all", seed=0, **settings):
     c.tasks, c.labels, c.seed = tasks, labels, seed
     c.data.update({"size": 16, "data_dir": str(settings.pop("data_dir", ""))} | settings)
     return c
-
-
-@pytest.fixture(scope="module")
-def tiny_dir(tmp_path_factory):
-    """A folder with the prepared set `tiny`: 10 train and 4 test images, 20x30x3, classes 0-2."""
-    import tensorflow_datasets as tfds
-
-    # Unregistered, so that it is found by its folder alone, as a user's own set would be.
-    with tfds.core.registered.skip_registration():
-
-        class Tiny(tfds.core.GeneratorBasedBuilder):
-            VERSION = tfds.core.Version("1.0.0")
-
-            def _info(self):
-                features = {
-                    "image": tfds.features.Image(shape=(20, 30, 3)),
-                    "label": tfds.features.ClassLabel(num_classes=4),
-                }
-                return tfds.core.DatasetInfo(
-                    builder=self, features=tfds.features.FeaturesDict(features)
-                )
-
-            def _split_generators(self, _):
-                return {"train": self._generate_examples(10), "test": self._generate_examples(4)}
-
-            def _generate_examples(self, n):
-                for i in range(n):
-                    png = io.BytesIO()
-                    Image.fromarray(np.full((20, 30, 3), 10 * i + i % 3, np.uint8)).save(png, "PNG")
-                    png.seek(0)
-                    yield i, {"image": png, "label": i % 3}
-
-    folder = tmp_path_factory.mktemp("tfds")
-    Tiny(data_dir=folder, file_format="array_record").download_and_prepare()
-    return folder
 
 
 # Images
@@ -397,7 +361,7 @@ def test_real_mnist():
     count, examples = tfds_sets.read(builder, "test", str(PREPARED))
     assert count == 10_000
     notation.check_tasks("mnist[0-4]", str(PREPARED))
-    split = loading._gather(
+    split = reading._gather(
         "mnist", 200, itertools.islice(examples, 200), True, Form(32, 1, 0, "white")
     )
     assert (np.bincount(split.labels, minlength=10) > 0).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import assert_equal
 
-from lgaa_jax.data import loading
+from lgaa_jax.data.split import Split
 from lgaa_jax.evaluation import classifier
 from lgaa_jax.networks.modules import ClassModel
 
@@ -19,7 +19,7 @@ def bars(n):
     images = RNG.integers(0, 60, (n, 16, 16, 1), np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[5 * label : 5 * label + 3] = 255
-    return loading.Split(images, labels, labels)
+    return Split(images, labels, labels)
 
 
 @pytest.fixture(scope="module")

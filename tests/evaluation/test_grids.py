@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from conftest import NUM_CLASSES, assert_equal
 
-from lgaa_jax.data.loading import Split, Task
+from lgaa_jax.data.loading import Task
+from lgaa_jax.data.split import Split
 from lgaa_jax.evaluation import grids
 
 RNG = np.random.default_rng(0)

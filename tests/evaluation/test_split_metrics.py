@@ -5,7 +5,7 @@ import pytest
 from conftest import NUM_CLASSES, NUM_TASKS
 
 from lgaa_jax.data.images import to_unit
-from lgaa_jax.data.loading import Split
+from lgaa_jax.data.split import Split
 from lgaa_jax.evaluation import inference, split_metrics
 
 RNG = np.random.default_rng(0)

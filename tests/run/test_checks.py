@@ -23,7 +23,7 @@ from lgaa_jax.errors import UserError
 from lgaa_jax.networks.nets import build_nets
 from lgaa_jax.run import checks
 from lgaa_jax.run.free_keys import FREE_KEYS
-from lgaa_jax.training.batching import replay_fraction
+from lgaa_jax.training.places import replay_fraction
 
 
 @pytest.mark.parametrize(

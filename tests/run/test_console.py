@@ -11,7 +11,8 @@ import pytest
 from conftest import small_config
 from rich.console import Console as RichConsole
 
-from lgaa_jax.data.loading import Split, Task
+from lgaa_jax.data.loading import Task
+from lgaa_jax.data.split import Split
 from lgaa_jax.run import progress, tables
 from lgaa_jax.run.console import Console
 from lgaa_jax.workdir.record import Record

@@ -258,6 +258,26 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_bits(
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_on_two_devices_streamed_images_make_the_same_bits(tmp_path):
+    changes = {"devices": 2, "eval.generation": "never"}
+    held = driver.run(small_config(**changes), tmp_path / "held")
+    streamed = driver.run(small_config(**changes, **{"data.streaming": "on"}), tmp_path / "run")
+    assert_equal(held, streamed)
+
+
+def test_a_run_whose_images_are_streamed_ends_in_the_same_bits(whole, tmp_path, monkeypatch):
+    """Also where it is stopped, and goes on with its images in memory or the other way round."""
+    streamed = small_config(**{"data.streaming": "on"})
+    run_until(monkeypatch, 3, streamed, tmp_path / "run")
+    run_until(monkeypatch, 4, small_config(), tmp_path / "run")
+    s = driver.run(streamed, tmp_path / "run")
+    assert_equal(whole[1], s)
+    assert list(lines(tmp_path / "run")) == list(lines(whole[0]))
+    results = [without_seconds(path / "results.json") for path in (tmp_path / "run", whole[0])]
+    assert results[0] == results[1]
+
+
 def test_two_devices_evaluate_what_one_has_trained(whole, tmp_path):
     shutil.copytree(whole[0], tmp_path / "run")
     found = driver.evaluate(small_config(devices=2), tmp_path / "run")

@@ -9,7 +9,8 @@ import pytest
 from conftest import small_config
 
 from lgaa_jax.data import loading
-from lgaa_jax.data.loading import Split, Task
+from lgaa_jax.data.loading import Task
+from lgaa_jax.data.split import Split
 from lgaa_jax.evaluation import classifier
 from lgaa_jax.networks.modules import ClassModel
 from lgaa_jax.run import measurement

@@ -11,7 +11,7 @@ import pytest
 from conftest import small_config
 from PIL import Image
 
-from lgaa_jax.data import loading
+from lgaa_jax.data import reading
 from lgaa_jax.errors import UserError
 from lgaa_jax.run.session import at_work, open_session
 from lgaa_jax.workdir.metadata import read_metadata, write_metadata
@@ -111,10 +111,10 @@ def test_data_that_changed_on_disk_are_refused(tmp_path, change, says):
     changes = {"tasks": f"folder:{root}", "data.cache_dir": str(tmp_path / "cache")}
     begin(small_config(**changes), workdir)
     written = (workdir / "config.json").read_bytes()
-    loading._load_folder.cache_clear()
+    reading.forget()
     open_session(small_config(**changes), workdir)
     change(root)
-    loading._load_folder.cache_clear()
+    reading.forget()
     with pytest.raises(UserError, match=r"the data of task 'folder:.* have changed .*" + says):
         open_session(small_config(**changes), workdir)
     assert (workdir / "config.json").read_bytes() == written

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import default
-from lgaa_jax.data.loading import Split
+from lgaa_jax.data.split import Split
 from lgaa_jax.evaluation.inference import decode, encode
 from lgaa_jax.evaluation.split_metrics import evaluate
 from lgaa_jax.networks import ops

@@ -1,6 +1,7 @@
 """Which rows a batch holds: pure in (config, task, step), each real image once an epoch."""
 
 import dataclasses
+import pickle
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 from conftest import small_config
 
-from lgaa_jax.data.loading import Split, Task
+from lgaa_jax.data.loading import Task
+from lgaa_jax.data.split import Split
+from lgaa_jax.data.stored import stored
 from lgaa_jax.errors import UserError
 from lgaa_jax.networks.nets import build_nets
 from lgaa_jax.run import experiment
@@ -47,8 +50,8 @@ class Opened:
         self.feed, self.task, self.pool = feed, task, feed.pool(task, s)
 
     def __call__(self, step):
-        rows = self.feed.indices(self.task, step)
-        num_real = self.feed.num_pool(self.task)
+        rows = self.feed.places.indices(self.task, step)
+        num_real = self.feed.places.num_pool(self.task)
         return Batch(*(np.asarray(column)[rows] for column in self.pool), num_real)
 
 
@@ -58,27 +61,27 @@ def values(batch):
 
 def test_the_real_share_shrinks_with_the_number_of_tasks():
     feed = make_batches()
-    assert [feed.num_real(t) for t in range(3)] == [8, 4, 3]
-    assert feed.num_replay() == 5
+    assert [feed.places.num_real(t) for t in range(3)] == [8, 4, 3]
+    assert feed.places.num_replay() == 5
 
 
 def test_a_fixed_share_counts_from_the_second_task_on():
     feed = make_batches(**{"replay.fraction": "0.25"})
-    assert [feed.num_real(t) for t in range(3)] == [8, 6, 6]
+    assert [feed.places.num_real(t) for t in range(3)] == [8, 6, 6]
 
 
 @pytest.mark.parametrize("strategy", ["finetune", "joint"])
 def test_without_replay_every_row_is_real(strategy):
     feed = make_batches(strategy=strategy)
-    assert [feed.num_real(t) for t in range(3)] == [8, 8, 8]
-    assert feed.num_replay() == 0
+    assert [feed.places.num_real(t) for t in range(3)] == [8, 8, 8]
+    assert feed.places.num_replay() == 0
 
 
 def test_epochs_become_steps_by_the_real_rows():
     feed = make_batches(steps_per_task=0, epochs_per_task=2.0)
     expected = [np.ceil(2 * n / real) for n, real in zip(SIZES, (8, 4, 3), strict=True)]
-    assert feed.ends() == tuple(np.cumsum(expected))
-    assert feed.start(1) == expected[0]
+    assert feed.places.ends() == tuple(np.cumsum(expected))
+    assert feed.places.start(1) == expected[0]
 
 
 @pytest.mark.parametrize("epochs", [0.0, 2.0])
@@ -103,7 +106,7 @@ def test_a_task_without_labels_and_a_reserved_one_have_no_classes():
 
 def test_a_set_that_comes_again_is_met_in_another_order():
     feed = make_batches((TASKS[0], TASKS[1], TASKS[0]), steps_per_task=100)
-    first, again = (feed.indices(task, feed.start(task)) for task in (0, 2))
+    first, again = (feed.places.indices(task, feed.places.start(task)) for task in (0, 2))
     assert (first[:3] != again[:3]).any()
 
 
@@ -132,7 +135,7 @@ def test_where_few_images_carry_a_label_they_make_up_their_share_of_the_real_row
         tuple(partly_labelled(task) for task in TASKS), strategy=strategy, steps_per_task=100
     )
     batch_at = Opened(feed, 1)
-    first = 0 if strategy == "joint" else feed.start(1)
+    first = 0 if strategy == "joint" else feed.places.start(1)
     batches = [batch_at(first + step) for step in range(12)]
     rows = [values(b)[(b.d == 1) & (np.arange(8) < b.num_real)] - 50 for b in batches]
     seen = np.stack(rows)
@@ -157,14 +160,14 @@ def test_the_share_of_labelled_rows_changes_nothing_where_all_images_or_none_car
     )
     for tasks in (TASKS, (none, *TASKS[1:])):
         feed = make_batches(tasks, steps_per_task=100, labelled_share=share)
-        np.testing.assert_array_equal(feed.indices(0, 3), plain.indices(0, 3))
+        np.testing.assert_array_equal(feed.places.indices(0, 3), plain.indices(0, 3))
 
 
 def test_without_a_share_of_labelled_rows_images_come_as_they_are():
     tasks = tuple(partly_labelled(task) for task in TASKS)
     feed = make_batches(tasks, steps_per_task=100, labelled_share=0.0)
     np.testing.assert_array_equal(
-        feed.indices(0, 3), make_batches(steps_per_task=100).indices(0, 3)
+        feed.places.indices(0, 3), make_batches(steps_per_task=100).indices(0, 3)
     )
 
 
@@ -182,7 +185,10 @@ def test_pools_of_all_tasks_have_one_size_and_hold_only_their_task():
         pool = feed.pool(task, None)
         assert pool.x.shape == (20, 16, 16, 1)
         assert (np.asarray(pool.d[:size]) == task).all()
-        assert max(feed.indices(task, feed.start(task) + i).max() for i in range(5)) < size
+        assert (
+            max(feed.places.indices(task, feed.places.start(task) + i).max() for i in range(5))
+            < size
+        )
 
 
 def test_joint_batches_hold_every_task_in_equal_shares():
@@ -203,8 +209,8 @@ def test_a_materialised_pool_fills_the_rest_of_the_batch(monkeypatch):
 
     monkeypatch.setattr(replay, "materialise", materialise)
     feed = make_batches(**{"replay.mode": "materialised", "replay.pool_size": 30})
-    assert feed.num_replay() == 0
-    start, batch_at = feed.start(1), Opened(feed, 1)
+    assert feed.places.num_replay() == 0
+    start, batch_at = feed.places.start(1), Opened(feed, 1)
     batches = [batch_at(start + step) for step in (0, 1, 0)]
     assert all(b.num_real == 8 and (b.d[4:] == 0).all() and (b.d[:4] == 1).all() for b in batches)
     assert all((values(b)[4:] >= 200).all() and (b.u[4:] == 2).all() for b in batches)
@@ -214,14 +220,14 @@ def test_a_materialised_pool_fills_the_rest_of_the_batch(monkeypatch):
 
 def test_a_buffer_fills_the_rest_of_the_batch_with_the_same_real_images_of_each_task():
     feed = make_batches(strategy="experience_replay", **{"replay.buffer_size": 5})
-    assert feed.num_replay() == 0
-    assert [feed.num_real(t) for t in range(3)] == [8, 4, 3]
+    assert feed.places.num_replay() == 0
+    assert [feed.places.num_real(t) for t in range(3)] == [8, 4, 3]
     kept = {}
     for task in (1, 2):
         batch_at = Opened(feed, task)
-        batches = [batch_at(feed.start(task) + step) for step in range(20)]
+        batches = [batch_at(feed.places.start(task) + step) for step in range(20)]
         assert all(b.num_real == 8 for b in batches)
-        real = feed.num_real(task)
+        real = feed.places.num_real(task)
         assert all((b.d[:real] == task).all() and (b.d[real:] < task).all() for b in batches)
         seen = np.concatenate([values(b)[real:] for b in batches])
         tasks = np.concatenate([b.d[real:] for b in batches])
@@ -239,10 +245,10 @@ def test_of_more_tasks_than_a_batch_holds_one_image_is_real_and_all_others_of_ea
     strategy,
 ):
     feed = make_batches(MANY, strategy=strategy, steps_per_task=100)
-    assert [feed.num_real(task) for task in (0, 1, 6, 10)] == [8, 4, 1, 1]
-    assert feed.num_replay() == (7 if strategy == "lgaa" else 0)
+    assert [feed.places.num_real(task) for task in (0, 1, 6, 10)] == [8, 4, 1, 1]
+    assert feed.places.num_replay() == (7 if strategy == "lgaa" else 0)
     batch_at = Opened(feed, 10)
-    batches = [batch_at(feed.start(10) + step) for step in range(88)]
+    batches = [batch_at(feed.places.start(10) + step) for step in range(88)]
     assert {int(b.d[0]) for b in batches} == {10}
     seen = np.array([values(b)[0] for b in batches[:84]]).reshape(-1, 7)
     np.testing.assert_array_equal(np.sort(seen), np.tile(np.unique(seen), (12, 1)))  # epochs of 7
@@ -260,14 +266,14 @@ def test_joint_batches_smaller_than_the_number_of_tasks_take_them_in_turns():
     for task in range(11):
         epochs = np.sort(seen[place % 11 == task].reshape(8, 7))
         np.testing.assert_array_equal(epochs, np.tile(50 * (task % 3) + np.arange(7), (8, 1)))
-    np.testing.assert_array_equal(feed.indices(10, 5), again.indices(3, 5))
+    np.testing.assert_array_equal(feed.places.indices(10, 5), again.indices(3, 5))
 
 
 def test_a_single_real_image_carries_a_label_as_often_as_the_share_says():
     tasks = tuple(partly_labelled(task) for task in MANY)
     feed = make_batches(tasks, steps_per_task=100, labelled_share=0.25)
     batch_at = Opened(feed, 10)
-    batches = [batch_at(feed.start(10) + step) for step in range(80)]
+    batches = [batch_at(feed.places.start(10) + step) for step in range(80)]
     seen = np.array([values(b)[0] - 50 for b in batches])
     labelled = seen % 4 == 0
     np.testing.assert_array_equal(labelled, np.arange(80) % 4 == 0)
@@ -282,6 +288,79 @@ def test_a_batch_of_one_is_refused_where_it_should_hold_the_past_too():
         make_batches(**one)
     with pytest.raises(UserError, match="batch_size=1"):
         make_batches(TASKS[:1], max_tasks=2, strategy="experience_replay", **one)
-    assert make_batches(TASKS[:1], **one).num_real(0) == 1
+    assert make_batches(TASKS[:1], **one).places.num_real(0) == 1
     joint = Opened(make_batches(strategy="joint", **one), 0)
     assert [int(joint(step).d[0]) for step in range(4)] == [0, 1, 2, 0]
+
+
+class Counted:
+    """Images on disk that note which of them are read."""
+
+    def __init__(self, images):
+        self.images, self.rows = images, []
+
+    @property
+    def shape(self):
+        return self.images.shape
+
+    def read(self, rows):
+        self.rows += rows.tolist()
+        return self.images[rows]
+
+
+def on_disk(task):
+    source = Counted(task.train.images)
+    train = dataclasses.replace(task.train, images=stored(source))
+    return dataclasses.replace(task, train=train, streamed=True), source
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"strategy": "finetune"},
+        {"strategy": "joint"},
+        {"strategy": "experience_replay", "replay.buffer_size": 3},
+        {"labelled_share": 0.5},
+    ],
+)
+def test_rows_that_are_read_ahead_are_the_batches_of_the_pool_and_each_is_read_once(changes):
+    tasks = TASKS
+    if "labelled_share" in changes:  # every third image has no label
+        hidden = [
+            np.where(np.arange(n) % 3, t.train.labels, -1)
+            for n, t in zip(SIZES, TASKS, strict=True)
+        ]
+        tasks = tuple(
+            dataclasses.replace(t, train=dataclasses.replace(t.train, labels=u))
+            for t, u in zip(TASKS, hidden, strict=True)
+        )
+    stored_tasks, sources = zip(*map(on_disk, tasks), strict=True)
+    held, streamed = make_batches(tasks, **changes), make_batches(stored_tasks, **changes)
+    for task in range(3):
+        pool = held.pool(task, None)
+        first = held.places.start(task)
+        calls = np.array([[first, first + 3], [first + 3, first + 5]])
+        rows = streamed.rows(task, None, calls, 3, slice(0, 8))
+        for source in sources:
+            source.rows.clear()
+        for call, (start, end) in enumerate(calls):
+            found = rows[call]
+            assert found.x.shape == (3, 8, 16, 16, 1)
+            for k, step in enumerate(range(start, end)):
+                places = held.places.indices(task, step)
+                for column, whole in zip(found, pool, strict=True):
+                    np.testing.assert_array_equal(column[k], np.asarray(whole)[places])
+            assert not found.x[end - start :].any()
+            part = streamed.rows(task, None, calls, 3, slice(4, 8))[call]
+            np.testing.assert_array_equal(part.x, found.x[:, 4:])
+            for source in sources:
+                source.rows.clear()
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(rows))[0].x, rows[0].x)
+        for source in sources:
+            source.rows.clear()
+        rows[0]
+        read = [row for source in sources for row in source.rows]
+        asked = [held.places.indices(task, first + k) for k in range(3)]
+        assert len(read) <= len(np.unique(asked))
+        assert all(len(set(source.rows)) == len(source.rows) for source in sources)

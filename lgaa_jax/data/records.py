@@ -1,0 +1,120 @@
+"""The images of a prepared TFDS set, read one by one from its array_record files."""
+
+import dataclasses
+import functools
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+
+from lgaa_jax.data import columns, set_files
+from lgaa_jax.data.decoding import BrokenImageError, opened
+from lgaa_jax.data.images import Form
+from lgaa_jax.data.stored import CHUNK
+from lgaa_jax.errors import UserError
+
+VERSION = 1  # of what is found out of a set; another one finds it out anew
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Records:
+    """A split of a set. Its images are in the order in which `tfds_sets.read` has them."""
+
+    name: str  # of the set
+    data_dir: str
+    folder: Path
+    shards: tuple[tuple[Path, int], ...]  # files with their numbers of records
+    form: Form
+    kept_in: Path  # where labels and checksums are kept
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[n, H, W, C]."""
+        n = sum(count for _, count in self.shards)
+        return n, self.form.size, self.form.size, self.form.channels
+
+    def read(self, rows: np.ndarray) -> np.ndarray:
+        """The images at `rows`, int [k]: uint8 [k, H, W, C]; raises UserError for a damaged set."""
+        images = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        for i, features in enumerate(self._examples(rows.tolist())):
+            content = features["image"].bytes_list.value[0]
+            try:
+                with opened(io.BytesIO(content)) as image:
+                    pass  # decoded
+                images[i] = self.form.fit(image)
+            except BrokenImageError as error:
+                reason = f"image {rows[i]} of {self.shards[0][0].name} cannot be decoded: {error}"
+                raise self._damaged(reason) from error
+            except UserError as error:
+                raise UserError(
+                    f"task {self.name!r} has an image of {error}; lower data.crop."
+                ) from None
+        return images
+
+    def labels(self) -> np.ndarray:
+        """The feature `label` of each example: int32 [n]. Reads all records, and decodes none."""
+
+        def of(rows: list[int]) -> list[int]:
+            return [features["label"].int64_list.value[0] for features in self._examples(rows)]
+
+        return self._column("labels", [], np.int32, of)
+
+    def checksums(self) -> np.ndarray:
+        """CRC-32 of the pixels of each image: uint32 [n]. Decodes all images."""
+
+        def of(rows: list[int]) -> list[int]:
+            return [zlib.crc32(image.data) for image in self.read(np.array(rows))]
+
+        facts = [PIL.__version__, dataclasses.asdict(self.form)]
+        return self._column("crc32", facts, np.uint32, of)
+
+    def _column(
+        self, kind: str, facts: list, dtype: type, of: Callable[[list[int]], list[int]]
+    ) -> np.ndarray:
+        """A number of each image, as `of` finds it out for some, or as it was kept."""
+        n = self.shape[0]
+
+        def make() -> np.ndarray:
+            values: np.ndarray = np.empty(n, dtype)
+            for start in range(0, n, CHUNK):
+                rows = list(range(start, min(start + CHUNK, n)))
+                values[start : start + len(rows)] = of(rows)
+            return values
+
+        stamps = [path.stat() for path, _ in self.shards]
+        files = [
+            [str(path.resolve()), count, stamp.st_size, stamp.st_mtime_ns]
+            for (path, count), stamp in zip(self.shards, stamps, strict=True)
+        ]
+        return columns.column(self.kept_in, kind, [VERSION, files, *facts], make)
+
+    def _examples(self, rows: list[int]) -> Iterator[Any]:
+        """The features of the examples at `rows`, by name."""
+        # TFDS's own way of reading an example takes twenty times as long as this message does.
+        from tensorflow_datasets.proto import tf_example_pb2
+
+        # array_record takes no NumPy integers.
+        with set_files.boundary(
+            self.name, self.folder, self.data_dir, lambda: set_files.damaged(self.shards)
+        ):
+            found = self._source.__getitems__(rows) if rows else []
+            examples = [tf_example_pb2.Example.FromString(record) for record in found]
+        return (example.features.feature for example in examples)
+
+    @functools.cached_property
+    def _source(self) -> Any:
+        from array_record.python.array_record_data_source import ArrayRecordDataSource
+
+        # With their numbers, so that not every file is opened to count what it has.
+        return ArrayRecordDataSource([f"{path}[0:{count}]" for path, count in self.shards])
+
+    def _damaged(self, reason: str) -> UserError:
+        return set_files.damaged_set(self.name, self.folder, self.data_dir, reason)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the open files, for other processes."""
+        return {name: value for name, value in self.__dict__.items() if name != "_source"}

@@ -1,0 +1,80 @@
+"""What a call of the program takes its batches from: all images, or rows that are read ahead."""
+
+import contextlib
+import functools
+from collections.abc import Callable, Generator
+from typing import Protocol
+
+import jax
+import numpy as np
+
+from lgaa_jax.data.ahead import ahead
+from lgaa_jax.run.experiment import Experiment
+from lgaa_jax.training.batch import Array, Pool
+from lgaa_jax.training.devices import Layout
+from lgaa_jax.training.state import TrainState
+
+Given = Callable[[], tuple[Pool, Array | None]]  # pool and indices, as `TrainSteps` takes them
+
+
+class Feed(Protocol):
+    """What each call of a task is given, in their order."""
+
+    def __iter__(self) -> Generator[Given, None, None]: ...
+
+
+class Held:
+    """All images of the task on the devices; a call is given places."""
+
+    def __init__(self, experiment: Experiment, state: TrainState, task: int, calls: np.ndarray):
+        self._experiment, self._task, self._calls = experiment, task, calls
+        self._pool = experiment.batches.pool(task, state)
+
+    def __iter__(self) -> Generator[Given, None, None]:
+        for start, end in self._calls.tolist():
+            yield functools.partial(self._given, start, end)
+
+    def _given(self, start: int, end: int) -> tuple[Pool, jax.Array]:
+        experiment = self._experiment
+        indices = np.zeros((experiment.steps_per_call, experiment.config.batch_size), np.int32)
+        for row, step in enumerate(range(start, end)):
+            indices[row] = experiment.batches.places.indices(self._task, step)
+        return self._pool, jax.device_put(indices, experiment.layout.by_row(axis=1))
+
+
+class Streamed:
+    """The rows of each call and no others, read while the call before runs."""
+
+    def __init__(self, experiment: Experiment, state: TrainState, task: int, calls: np.ndarray):
+        config, self._layout = experiment.config, experiment.layout
+        self._columns = local_columns(self._layout, config.batch_size)
+        self._rows = experiment.batches.rows(
+            task, state, calls, experiment.steps_per_call, self._columns
+        )
+        self._size, self._workers = config.batch_size, config.data.workers
+
+    def __iter__(self) -> Generator[Given, None, None]:
+        with contextlib.closing(ahead(self._rows, self._workers)) as read:
+            for rows in read:
+                yield functools.partial(self._given, rows)
+
+    def _given(self, rows: Pool) -> tuple[Pool, None]:
+        return Pool(*map(self._placed, rows)), None
+
+    def _placed(self, rows: Array) -> jax.Array:
+        """Rows [K, b, ...] on the devices that compute them, as an array [K, B, ...]."""
+        sharding, first = self._layout.by_row(axis=1), self._columns.start
+
+        def part(index: tuple[slice, ...] | None) -> Array:
+            start, stop, _ = (index[1] if index else slice(None)).indices(self._size)
+            return rows[:, start - first : stop - first]
+
+        shape = (len(rows), self._size, *rows.shape[2:])
+        return jax.make_array_from_callback(shape, sharding, part)
+
+
+def local_columns(layout: Layout, size: int) -> slice:
+    """The rows of a batch that the devices of this process compute; of one process all."""
+    parts = layout.by_row().addressable_devices_indices_map((size,))
+    ends = [index[0].indices(size) for index in parts.values() if index is not None]
+    return slice(min(start for start, _, _ in ends), max(stop for _, stop, _ in ends))
