@@ -1,12 +1,12 @@
 """Kills runs and damages their files at random, and counts what that does.
 
     python benchmarks/robustness.py [--kills=200] [--corruptions=200] [--seed=0] [--json=FILE]
-                                    [--config=configs/quickstart.py]
+                                    [--config=configs/quickstart.py] [--config.KEY=VALUE ...]
 
 kills        SIGKILL at random moments of a run, until it has finished in spite of them. Every
              second run learns its first task alone before, and is then given the second. In the end
              its state must have the bits, and its results and metrics the numbers, of a run left
-             alone
+             alone; state and results those of a run that knew both tasks from the start
 corruptions  a random file of that run is cut short, changed by one bit or removed: checkpoints,
              config.json, evaluations.json, results.json, reference classifiers. Whatever is read
              then must be what was written, or nothing; of the checkpoints, the newest sound one
@@ -48,8 +48,6 @@ RATES = {"train/steps_per_second", "train/images_per_second"}
 def command(config: str, workdir: pathlib.Path, *flags: str) -> list[str]:
     """What starts a run of two tasks, which may be given its second one later."""
     given = [f"--config={config}", f"--workdir={workdir}", "--config.max_tasks=2", *flags]
-    # Of a run that is given its second task later, the first was the last one before.
-    given += ["--config.eval.generation=each"]
     return [sys.executable, str(ROOT / "launch.py"), *given]
 
 
@@ -108,26 +106,57 @@ def told(workdir: pathlib.Path) -> tuple[dict, list[dict]]:
     return {name: v for name, v in found.items() if name != "seconds"}, kept
 
 
+def extended(workdir: pathlib.Path) -> pathlib.Path:
+    """The folder of the run left alone that was given its second task later."""
+    return workdir.with_name("extended")
+
+
+def left_alone(config: str, whole: pathlib.Path, flags: list[str]) -> float:
+    """Makes both runs left alone; returns the seconds of one with its programs compiled."""
+    finish(command(config, whole, *flags))
+    finish(command(config, extended(whole), *flags, "--config.tasks=digits"))
+    finish(command(config, extended(whole), *flags))
+    shutil.rmtree(whole)
+    return finish(command(config, whole, *flags))
+
+
 def count_kills(
-    config: str, whole: pathlib.Path, seconds: float, kills: int, rng: random.Random
+    config: str,
+    whole: pathlib.Path,
+    seconds: float,
+    kills: int,
+    rng: random.Random,
+    flags: list[str],
 ) -> collections.Counter:
     """Kills runs until there were so many kills."""
-    counts: collections.Counter = collections.Counter(kills=0, runs=0, **dict.fromkeys(WRONG, 0))
-    expected = state(whole), *told(whole)
+    counts: collections.Counter = collections.Counter(
+        kills=0, runs=0, extended=0, **dict.fromkeys(WRONG, 0)
+    )
+    expected = _ending(whole)
+    for name, one, other in zip(WRONG[:2], _ending(extended(whole)), expected, strict=True):
+        counts[name] += one != other
     while counts["kills"] < kills:
-        workdir = whole.with_name("killed")
+        workdir, longer = whole.with_name("killed"), counts["runs"] % 2
         shutil.rmtree(workdir, ignore_errors=True)
-        if counts["runs"] % 2:  # the first task alone, and later the second
-            first = command(config, workdir, "--config.tasks=digits")
+        if longer:  # the first task alone, and later the second
+            first = command(config, workdir, *flags, "--config.tasks=digits")
             counts["kills"] += kill_until_done(first, seconds / 2, rng, kills - counts["kills"])
-        again = command(config, workdir)
+        again = command(config, workdir, *flags)
         counts["kills"] += kill_until_done(again, seconds, rng, kills - counts["kills"])
         counts["runs"] += 1
-        found = state(workdir), *told(workdir)
-        for name, one, other in zip(WRONG, found, expected, strict=True):
+        counts["extended"] += longer
+        found = *_ending(workdir), told(workdir)[1]
+        # An extended run has more in its metrics: its first task was its last one before.
+        lines = told(extended(whole) if longer else whole)[1]
+        for name, one, other in zip(WRONG, found, (*expected, lines), strict=True):
             counts[name] += one != other
         print(dict(counts), flush=True)
     return counts
+
+
+def _ending(workdir: pathlib.Path) -> tuple[dict[str, bytes], dict]:
+    """State and results of a finished run."""
+    return state(workdir), told(workdir)[0]
 
 
 def damage(path: pathlib.Path, rng: random.Random) -> str:
@@ -204,15 +233,13 @@ def main() -> None:
     parser.add_argument("--corruptions", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", help="file for the counts")
-    args = parser.parse_args()
+    args, flags = parser.parse_known_args()
     rng = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as folder:
         whole = pathlib.Path(folder).resolve() / "whole"
-        finish(command(args.config, whole))
-        shutil.rmtree(whole)
-        seconds = finish(command(args.config, whole))  # with its programs compiled
+        seconds = left_alone(args.config, whole, flags)
         print(f"a run left alone takes {seconds:.1f} s", flush=True)
-        counts = count_kills(args.config, whole, seconds, args.kills, rng)
+        counts = count_kills(args.config, whole, seconds, args.kills, rng, flags)
         damaged = count_corruptions(whole, args.corruptions, rng)
     print(dict(damaged))
     counts += damaged  # drops what is 0

@@ -130,7 +130,9 @@ def get_config() -> ml_collections.ConfigDict:
     # What is measured on: test, or validation: a tenth of each training set, taken out of training
     # (lgaa_jax/data/held_out.py). Settings are to be chosen on the latter.
     ev.split = "test"
-    ev.generation = "last"  # when generated images are measured: after the last task | each | never
+    # When generated images are measured: last (after the last task, and after the one that was it
+    # before the run was given more) | each | never.
+    ev.generation = "last"
     ev.samples = 5000  # images drawn of each task, most test images used, there and in the risk
     ev.classifier_steps = 500  # training steps of the reference classifier and of the fitted one
     ev.reference_dir = ""  # folder of reference classifiers; empty: <workdir>/reference
