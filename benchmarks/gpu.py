@@ -179,11 +179,11 @@ def time_step(case: str, dtype: str, trial: bool) -> dict:
     config.steps_per_call = config.steps_per_call or (3 if trial else config.log.every)
     r = experiment.build(config)
     state = begin_task(r.init())
-    batches, k = r.batches, r.steps_per_call
-    first = batches.start(1)
-    indices = np.stack([batches.indices(1, first + i % batches.steps(1)) for i in range(k)])
-    given = jax.device_put((indices, np.int32(batches.num_pool(1)), np.int32(k)))
-    pool = batches.pool(1, state)
+    places, k = r.batches.places, r.steps_per_call
+    first = places.start(1)
+    indices = np.stack([places.indices(1, first + i % places.steps(1)) for i in range(k)])
+    given = jax.device_put((indices, np.int32(places.num_pool(1)), np.int32(k)))
+    pool = r.batches.pool(1, state)
     begin = time.perf_counter()
     program = r.train_steps.lower(state, r.train_key, pool, *given).compile()
     compiled_in = time.perf_counter() - begin
@@ -195,7 +195,7 @@ def time_step(case: str, dtype: str, trial: bool) -> dict:
 
     seconds = timed(call) / k
     share = busy_share(call)
-    batch = Batch(*(column[indices[0]] for column in pool), np.int32(batches.num_pool(1)))
+    batch = Batch(*(column[indices[0]] for column in pool), np.int32(places.num_pool(1)))
     with plainly():
         again = lambda *a: r.learner.train_step(*a)  # noqa: E731  (a function jit has not seen)
         work = flops(jax.jit(again).lower(held[0], r.train_key, batch))
