@@ -62,6 +62,9 @@ def get_config() -> ml_collections.ConfigDict:
     # Channels of the critic's first convolution; 0: the encoder's, of residual networks half of it.
     net.critic_width = 0
     net.class_width = 0  # channels of the class model's first convolution; 0: as the preset has it
+    # Height and width up to which the class model does not pool an image before its first block;
+    # residual only.
+    net.class_full = 16
     net.code_size = 0  # Z, size of the content code; 0: as the preset has it
     net.norm = (
         "group"  # group (per-example group norm) | affine (published: a plain scale and shift)
@@ -73,7 +76,10 @@ def get_config() -> ml_collections.ConfigDict:
     # wgan_gp (published) | hinge | relativistic: lgaa_jax/training/adversarial.py
     loss.adversarial = "hinge"
     loss.gp = 10.0  # lambda_gp, weight of the gradient penalty of wgan_gp
-    loss.r1 = 1.0  # gamma, weight of the gradient penalties of hinge (R1) and relativistic (R1, R2)
+    # Weights of the squared slopes of the critic at real images (R1) and at generated ones (R2), of
+    # hinge and relativistic.
+    loss.r1 = 1.0
+    loss.r2 = 1.0
     loss.info = 1.0  # lambda_info, weight of the self-supervised term of the generator phase
     loss.beta = 1.0  # weight of KL(q(z|x) to N(0, I)), against the summed squared error
     # Weight that is added to the squared error of a colour image's chroma; 0 (published): none.

@@ -159,8 +159,10 @@ def build_nets(config: ml_collections.ConfigDict, num_classes: int, num_tasks: i
     code_size = net.code_size or preset.code_size
     image_shape = (config.data.size, config.data.size, config.data.channels)
     class_width = net.class_width or preset.class_width
-    kind = residual.ClassModel if preset.residual else ClassModel
-    class_model = kind(num_classes, class_width, net.dropout, dtype)
+    given = num_classes, class_width, net.dropout, dtype
+    class_model: ClassNetwork = ClassModel(*given)
+    if preset.residual:
+        class_model = residual.ClassModel(*given, net.class_full)
     return Nets(
         **_image_networks(config, image_shape, code_size),
         class_model=class_model if num_classes else None,

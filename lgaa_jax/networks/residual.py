@@ -22,7 +22,6 @@ from lgaa_jax.networks.resampling import double, from_patches, mean_pool, to_pat
 
 BOTTOM = 4  # height and width of the smallest map
 PATCH = 2
-FULL = 16  # height and width up to which the class model has blocks at full resolution
 FAN_IN = nn.initializers.lecun_uniform()  # of a normal, XLA takes far longer to compile the draw
 FAN_IN_RELU = nn.initializers.he_uniform()
 ZEROS = nn.initializers.zeros
@@ -156,8 +155,10 @@ class ClassModel(ClassNetwork):
     """q(u given x): logits over the classes.
 
     Strokes a pixel wide count here, so its first convolution is at full resolution, and pooled only
-    where images are larger than `FULL`. Blocks without norms, pooled between them.
+    where images are higher than `full`. Blocks without norms, pooled between them.
     """
+
+    full: int = 16
 
     head_init = staticmethod(FAN_IN)
 
@@ -165,7 +166,7 @@ class ClassModel(ClassNetwork):
         """x: [B, H, W, C] -> features [B, F]."""
         conv = functools.partial(Conv, dtype=self.dtype, kernel_init=FAN_IN_RELU)
         x, channels = nn.relu(conv(self.width, kernel=5)(x)), self.width
-        if x.shape[1] > FULL:
+        if x.shape[1] > self.full:
             x, channels = ops.max_pool(x), 2 * self.width
         while True:
             h = nn.relu(conv(channels)(x))

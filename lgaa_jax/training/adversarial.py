@@ -1,10 +1,12 @@
 """What the critic and the generator descend against each other, by `loss.adversarial`.
 
 wgan_gp (published)  a distance of means under a penalised slope: Gulrajani et al. 2017.
-hinge                Lim and Ye 2017, Miyato et al. 2018; with the squared slope at real images
-                     penalised: R1 (Mescheder et al. 2018).
+hinge                Lim and Ye 2017, Miyato et al. 2018.
 relativistic         softplus of the difference of a real and a fake score (Jolicoeur-Martineau
-                     2019), the squared slopes at both penalised: R1 and R2 (Huang et al. 2024).
+                     2019).
+
+Of the last two the squared slopes at real images and at fakes are penalised: R1 and R2 (Mescheder
+et al. 2018). With R1 alone the slope at the fakes grows until training breaks (Huang et al. 2024).
 """
 
 from collections.abc import Callable
@@ -27,13 +29,13 @@ def critic_loss(
     fake: jax.Array,
     codes: tuple[jax.Array, ...],
     key: jax.Array,
-    weight: float,
+    weights: tuple[float, float],
     layout: Layout = ONE_DEVICE,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The objective of phase 1 and its parts, means over the batch.
 
-    x, fake: [B, H, W, C]; codes: of both, each [B, ...]; weight: lambda_gp, or gamma, half of which
-    R1 and R2 have as their weight; layout: where the rows lie.
+    x, fake: [B, H, W, C]; codes: of both, each [B, ...]; weights: of R1 and of R2, which are halved
+    as is usual; of wgan_gp the first is lambda_gp; layout: where the rows lie.
     """
     # One forward over both sets is one larger convolution instead of two small ones.
     both, codes_of_both = layout.join(fake, x), tuple(layout.join(c, c) for c in codes)
@@ -41,16 +43,35 @@ def critic_loss(
     distance = jnp.mean(real_score) - jnp.mean(fake_score)
     if kind == "wgan_gp":
         penalty = jnp.mean(losses.gradient_penalty(lambda at: score(at, *codes), x, fake, key))
-        loss = weight * penalty - distance
-    elif kind == "hinge":
-        penalty = jnp.mean(losses.squared_slope(lambda at: score(at, *codes), x))
-        error = jnp.mean(jax.nn.relu(1.0 + fake_score) + jax.nn.relu(1.0 - real_score))
-        loss = error + 0.5 * weight * penalty
+        loss = weights[0] * penalty - distance
     else:
-        slopes = losses.squared_slope(lambda at: score(at, *codes_of_both), both)
-        penalty = 2.0 * jnp.mean(slopes)  # the sum of the means over x and over the fakes
-        loss = jnp.mean(jax.nn.softplus(fake_score - real_score)) + 0.5 * weight * penalty
+        if kind == "hinge":
+            error = jax.nn.relu(1.0 + fake_score) + jax.nn.relu(1.0 - real_score)
+        else:
+            error = jax.nn.softplus(fake_score - real_score)
+        loss, penalty = jnp.mean(error), jnp.zeros(())
+        for weight, slope in zip(
+            weights, _slopes(score, x, both, codes, weights, layout), strict=True
+        ):
+            loss, penalty = loss + 0.5 * weight * slope, penalty + slope
     return loss, {"loss/critic": loss, "wasserstein": distance, "gradient_penalty": penalty}
+
+
+def _slopes(
+    score: Score,
+    x: jax.Array,
+    both: jax.Array,
+    codes: tuple[jax.Array, ...],
+    weights: tuple[float, float],
+    layout: Layout,
+) -> tuple[jax.Array, jax.Array]:
+    """The mean squared slopes at x and at the fakes, whose is 0 where it has no weight."""
+    if not weights[1]:
+        slope = losses.squared_slope(lambda at: score(at, *codes), x)
+        return jnp.mean(slope), jnp.zeros(())
+    codes_of_both = tuple(layout.join(c, c) for c in codes)
+    at_fake, at_x = layout.part(losses.squared_slope(lambda at: score(at, *codes_of_both), both))
+    return jnp.mean(at_x), jnp.mean(at_fake)
 
 
 def generator_loss(

@@ -16,6 +16,7 @@ class Hyper:
     adversarial_loss: str
     gp: float
     r1: float
+    r2: float
     info: float
     beta: float
     chroma: float

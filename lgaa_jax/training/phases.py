@@ -59,12 +59,13 @@ class Phases:
         u, d: [B], of x and of fake, u = -1 where the class is unknown; what a conditional D reads.
         """
         codes, hyper = self.nets.critic_codes(u, d), self.hyper
-        weight = hyper.gp if hyper.adversarial_loss == "wgan_gp" else hyper.r1
+        of_slopes = hyper.r1, hyper.r2
+        weights = (hyper.gp, 0.0) if hyper.adversarial_loss == "wgan_gp" else of_slopes
 
         def objective(own: Params) -> tuple[jax.Array, Metrics]:
             score = functools.partial(self.nets.apply, "critic", own)
             return critic_loss(
-                hyper.adversarial_loss, score, x, fake, codes, key, weight, self.layout
+                hyper.adversarial_loss, score, x, fake, codes, key, weights, self.layout
             )
 
         grads, metrics = jax.grad(objective, has_aux=True)(self._own(state, "critic"))

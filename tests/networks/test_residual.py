@@ -153,3 +153,10 @@ def test_the_class_model_pools_down_to_4x4(key, size, maps):
     heights = convolution_heights(program.jaxpr)
     assert sorted({*heights}, reverse=True) == [size, *maps]
     assert (heights.count(size) == 1) == (size > 16)  # of small images blocks are at full size too
+
+
+def test_the_class_model_can_pool_small_images_first_as_earlier_versions_did(key):
+    earlier = make(**{"net.class_full": 0}).class_model
+    params = jax.eval_shape(earlier.init, key, jnp.zeros((1, 16, 16, 1)))["params"]
+    kernels = {name: p["kernel"].shape for name, p in params.items() if "Conv" in name}
+    assert kernels["Conv_1"] == (3, 3, 16, 32)  # twice the width after the first pooling

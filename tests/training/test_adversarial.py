@@ -10,7 +10,7 @@ import pytest
 
 from lgaa_jax.training import adversarial
 
-A, WEIGHT = 0.3, 0.7
+A, WEIGHT, AT_FAKE = 0.3, 0.7, 0.2
 RNG = np.random.default_rng(0)
 X, FAKE = (RNG.normal(size=(5, 4, 4, 1)).astype(np.float32) for _ in range(2))
 CODE = np.arange(5, dtype=np.float32)[:, None]
@@ -27,26 +27,24 @@ def by_hand():
         yield ((A * x + 1) ** 2).sum((1, 2, 3))
 
 
-def critic_loss(kind):
+def critic_loss(kind, at_fake=AT_FAKE):
     loss = jax.jit(adversarial.critic_loss, static_argnums=(0, 1, 6))
-    return loss(kind, score, X, FAKE, (CODE,), jax.random.key(3), WEIGHT)
+    return loss(kind, score, X, FAKE, (CODE,), jax.random.key(3), (WEIGHT, at_fake))
 
 
-def test_the_hinge_loss_with_the_slope_at_real_images():
-    real, slope, fake, _ = by_hand()
-    error = (np.maximum(1 + fake, 0) + np.maximum(1 - real, 0)).mean()
-    loss, metrics = critic_loss("hinge")
-    np.testing.assert_allclose(loss, error + WEIGHT / 2 * slope.mean(), rtol=1e-5)
-    np.testing.assert_allclose(metrics["wasserstein"], real.mean() - fake.mean(), rtol=1e-5)
-
-
-def test_the_relativistic_loss_with_the_slopes_at_both():
+@pytest.mark.parametrize("at_fake", [AT_FAKE, 0.0])
+def test_the_hinge_and_the_relativistic_loss_with_the_slopes_at_both(at_fake):
     real, slope, fake, slope_fake = by_hand()
-    error = np.log1p(np.exp(fake - real)).mean()
-    penalty = slope.mean() + slope_fake.mean()
-    loss, metrics = critic_loss("relativistic")
-    np.testing.assert_allclose(loss, error + WEIGHT / 2 * penalty, rtol=1e-5)
-    np.testing.assert_allclose(metrics["gradient_penalty"], penalty, rtol=1e-5)
+    penalty = (WEIGHT * slope.mean() + at_fake * slope_fake.mean()) / 2
+    for kind, error in (
+        ("hinge", np.maximum(1 + fake, 0) + np.maximum(1 - real, 0)),
+        ("relativistic", np.log1p(np.exp(fake - real))),
+    ):
+        loss, metrics = critic_loss(kind, at_fake)
+        np.testing.assert_allclose(loss, error.mean() + penalty, rtol=1e-5)
+        slopes = slope.mean() + (slope_fake.mean() if at_fake else 0)
+        np.testing.assert_allclose(metrics["gradient_penalty"], slopes, rtol=1e-5)
+        np.testing.assert_allclose(metrics["wasserstein"], real.mean() - fake.mean(), rtol=1e-5)
 
 
 def test_the_distance_with_the_slope_between_the_images():
