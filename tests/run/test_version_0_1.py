@@ -19,11 +19,13 @@ from lgaa_jax.workdir.metadata import FORMAT, read_metadata, write_metadata
 
 ARCHIVE = Path(__file__).parents[1] / "workdir" / "version_0_1.tar.xz"
 WIDTHS = dict.fromkeys(("net.width", "net.critic_width", "net.class_width", "net.code_size"), 4)
+# What it has without a key of the config.
+EARLIER = {"loss.chroma": 0.0, "loss.r2": 0.0, "net.class_full": 0}
 
 
 def config(**changes):
     changes = {"tasks": "digits", "eval.generation": "never", "log.keep_checkpoints": 1, **changes}
-    return small_config(**WIDTHS, **changes)
+    return small_config(**WIDTHS, **(EARLIER | changes))
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +44,12 @@ def test_it_is_verified_loaded_and_goes_on(old, capsys):
         capsys.readouterr().out
     )
     assert lgaa_jax.load(old).tasks == ["digits"]
-    with pytest.raises(UserError, match=r"another seed \(there 0, now 1\)"):
-        open_session(config(seed=1), old)
+    for changes, told in (
+        ({"seed": 1}, r"another seed \(there 0, now 1\)"),
+        ({"net.class_full": 16}, r"another net.class_full \(there 0, now 16\)"),
+    ):
+        with pytest.raises(UserError, match=told):
+            open_session(config(**changes), old)
     results = (old / "results.json").read_bytes()
     driver.run(config(), old)
     assert (old / "results.json").read_bytes() == results
