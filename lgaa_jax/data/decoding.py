@@ -3,6 +3,7 @@
 formats      every still format that Pillow decodes by itself; of several frames or pages the first
 orientation  the only thing that is read of EXIF
 size         at most `MOST_PIXELS`; of an animation no frame but the first is decoded
+time         at most `SECONDS` for each image of a folder
 depth        16-bit grey loses its lower 8 bits; floating point is taken as 0 to 255
 
 A damaged file makes Pillow raise whatever its decoder stumbles over: here all of it becomes one
@@ -17,14 +18,15 @@ import os
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from lgaa_jax.data.patience import Threads, TooLongError
 from lgaa_jax.data.stored import Images
+from lgaa_jax.errors import UserError
 
 Fit = Callable[[Image.Image], np.ndarray]  # to uint8 [size, size, channels]
 
@@ -32,6 +34,9 @@ Fit = Callable[[Image.Image], np.ndarray]  # to uint8 [size, size, channels]
 NOT_STILL = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 # Of one image, a bound on memory and time: a file of a few bytes may claim any size.
 MOST_PIXELS = 80_000_000
+# Of one image, a bound on time: a JPEG file of a megabyte can hold thousands of scans. The largest
+# that is sound takes a few seconds.
+SECONDS, MOST_SLOW = 60.0, 4  # and how many may take longer: each of them keeps a thread at work
 FULL = {"16-bit": 65535, "floating-point": 255}  # the value of white in deep images
 ORIENTATION = 0x0112  # EXIF's tag
 TURNS = {
@@ -59,7 +64,8 @@ class BrokenImageError(ValueError):
         if not reason or not isinstance(error, OSError | ValueError | SyntaxError):
             reason = f"{type(error).__name__} {reason}"
         super().__init__(textwrap.shorten(reason.encode(errors="backslashreplace").decode(), 200))
-        self.lasting = not isinstance(error, MemoryError) and not getattr(error, "errno", None)
+        passing = isinstance(error, MemoryError | TooLongError)
+        self.lasting = not passing and not getattr(error, "errno", None)
 
 
 class Facts(NamedTuple):
@@ -118,10 +124,15 @@ def decode(files: Sequence[Path], fit: Fit) -> Decoded:
             return error
 
     images, facts, broken, lasting = np.empty((0, 1, 1, 1), np.uint8), list[Facts](), {}, True
+    slow: list[Path] = []
     # Pillow decodes without Python's lock, so that threads do; one array, filled as they come.
-    with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd files that Pillow reads all the same
-        for i, result in enumerate(pool.map(read, files)):
+        for i, result in enumerate(Threads(read, files, SECONDS, os.cpu_count() or 1)):
+            if isinstance(result, TooLongError):
+                result, slow = BrokenImageError(result), [*slow, files[i]]
+                if len(slow) > MOST_SLOW:
+                    raise UserError(_too_slow(slow))
             if isinstance(result, BrokenImageError):
                 broken[i], lasting = str(result), lasting and result.lasting
                 continue
@@ -130,6 +141,14 @@ def decode(files: Sequence[Path], fit: Fit) -> Decoded:
             images[len(facts)] = result[0]
             facts.append(result[1])
     return Decoded(images[: len(facts)], facts, broken, lasting)
+
+
+def _too_slow(files: Sequence[Path]) -> str:
+    """Of images that take too long."""
+    return (
+        f"{files[0]} and {len(files) - 1} more images take longer than {SECONDS:g} s each to "
+        "decode; remove them from the folder."
+    )
 
 
 def _read(file: Path, fit: Fit) -> tuple[np.ndarray, Facts]:

@@ -2,12 +2,14 @@
 
 import io
 import struct
+import threading
 import warnings
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from lgaa_jax.data import decoding
 from lgaa_jax.data.decoding import decode, suffixes
 from lgaa_jax.data.images import Form
 from lgaa_jax.errors import UserError
@@ -186,3 +188,27 @@ def test_a_damaged_file_is_an_image_or_a_reason_and_never_an_error(tmp_path, kin
     assert len(decoded.images) == len(decoded.facts) == 60 - len(decoded.broken)
     assert len(decoded.broken) >= 10
     assert all(why and len(why) <= 200 and "\n" not in why for why in decoded.broken.values())
+
+
+def test_an_image_that_takes_too_long_is_given_up_and_the_others_are_read(tmp_path, monkeypatch):
+    """More of them than there are threads; too many end it."""
+    monkeypatch.setattr(decoding, "SECONDS", 0.2)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    never, paths = threading.Event(), [tmp_path / f"{i}.png" for i in range(8)]
+    for i, path in enumerate(paths):
+        Image.new("L", (4, 4), i).save(path)
+
+    def fit(image):
+        if image.getpixel((0, 0)) in slow:
+            never.wait()
+        return RGB.fit(image)
+
+    slow = {1, 2, 4, 7}
+    decoded = decode(paths, fit)
+    assert decoded.broken == dict.fromkeys(slow, "it takes more than 0.2 s")
+    assert not decoded.lasting
+    assert decoded.images[:, 0, 0, 0].tolist() == [0, 3, 5, 6]
+    slow = {*range(6)}
+    with pytest.raises(UserError, match=r"0\.png and 4 more images take longer than 0\.2 s each"):
+        decode(paths, fit)
+    never.set()
