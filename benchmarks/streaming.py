@@ -38,6 +38,7 @@ from lgaa_jax.run import driver, experiment
 from lgaa_jax.run.progress import Progress
 from lgaa_jax.run.training import Calls
 from lgaa_jax.training.settings import fixed_settings
+from lgaa_jax.workdir.record import Record
 
 DIFFERENT = 5000  # images that a set is made of, over and over
 PER_SHARD, TEST = 100_000, 1000
@@ -53,7 +54,7 @@ def step(args: argparse.Namespace) -> dict:
             c.data.data_dir, c.data.streaming, c.data.workers = args.data_dir, way, args.workers
             r = experiment.build(c)
             state = jax.device_put(r.init(), r.layout.whole)
-            runs[way] = [state, iter(Calls(r, state, 0))]
+            runs[way] = [state, iter(Calls(r, state, 0, Record()))]
             taken[way], busy[way] = [], []
         for turn in range(args.turns + 1):
             for way, run in runs.items():

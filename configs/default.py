@@ -108,6 +108,10 @@ def get_config() -> ml_collections.ConfigDict:
     # the last ones, over which they fall to 0; 0 (published): they do not.
     c.learning_rate_warmup = 0.05
     c.learning_rate_decay = 0.4
+    # Where a loss or a gradient is not finite, the run stops; or, so many times in each task, it
+    # goes back to the last checkpoint, and on with the task's learning rates times `retry_rate`.
+    c.retries = 0
+    c.retry_rate = 0.5  # above 0 and below 1; once more at each retry of the same task
     # For each example: of the running mean and covariance of the codes of each task's classes, with
     # which z is drawn for them; 0 (published): z is drawn from N(0, I) whatever u and d.
     c.code_decay = 0.998

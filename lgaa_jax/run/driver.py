@@ -6,7 +6,8 @@ from typing import Any
 import ml_collections
 
 from lgaa_jax.files import PathLike
-from lgaa_jax.run import drawing, finishing, watching
+from lgaa_jax.run import drawing, finishing, retrying, watching
+from lgaa_jax.run.health import NotFiniteError
 from lgaa_jax.run.session import Session, at_work, open_session, require_checkpoints
 from lgaa_jax.run.tables import so_far
 from lgaa_jax.run.training import train_task
@@ -44,7 +45,12 @@ def run(
         status = going_on if restored else "new"
         session.console.opening(experiment, session.workdir, state, status)
         record = finishing.complete(session, record, int(state.task))
-        state, record = _train(session, state, record)
+        while True:
+            try:
+                state, record = _train(session, state, record)
+                break
+            except NotFiniteError as failure:
+                state, record = retrying.back(session, failure, record.retries)
         _close(session, record)
     return state
 

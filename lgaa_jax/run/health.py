@@ -16,6 +16,14 @@ PHASES = ("critic", "generator", "autoencoder", "inference")  # in the order of 
 SHOWN = ("train/loss/critic", "train/loss/reconstruction", "train/loss/class")  # of the step before
 
 
+class NotFiniteError(UserError):
+    """A number that is not finite; what, task, step: in half a sentence, where."""
+
+    def __init__(self, what: str, task: str, step: int, then: str):
+        super().__init__(f"{what}{then}")
+        self.what, self.task, self.step = what, task, step
+
+
 class Health:
     """What the steps of one task have computed, from one call to the next."""
 
@@ -26,8 +34,8 @@ class Health:
     def check(self, step: int, metrics: Mapping[str, Any]) -> dict[str, float]:
         """The metrics of a step as floats.
 
-        Raises UserError, and writes `FAILURE`, where a loss or the norm of a phase's gradients is
-        not finite. One that was not in an earlier step of the same call has spoilt this one, too.
+        Raises NotFiniteError, and writes `FAILURE`, where a loss or the norm of a phase's gradients
+        is not finite. One that was not in an earlier step of the same call has spoilt this one.
         """
         values = {name: float(value) for name, value in metrics.items()}
         bad = [name for name, value in values.items() if not np.isfinite(value)]
@@ -36,7 +44,7 @@ class Health:
         self._last = step, values
         return values
 
-    def _failure(self, step: int, values: dict[str, float], bad: list[str]) -> UserError:
+    def _failure(self, step: int, values: dict[str, float], bad: list[str]) -> NotFiniteError:
         phase = next((p for p in PHASES if f"train/grad_norm/{p}" in bad), None)
         own = [name for name in bad if name.endswith(f"/{phase}")]
         name = (own or bad)[0]
@@ -48,11 +56,14 @@ class Health:
         where = f"task {self._task}, phase {phase}" if phase else f"task {self._task}"
         saved = self._session.checkpoints.sound_steps()
         kept = f"the checkpoint of step {saved[-1]} is kept" if saved else "nothing was saved"
-        return UserError(
-            f"{name} became {values[name]} in step {step} ({where}){self._before()}, so training "
-            f"stopped; {kept}. The same command with --mode=rerun takes that step again and tells "
-            "what is not finite; to go on, start anew with lower learning rates or another seed, "
-            "in another --workdir."
+        more = self._session.experiment.config.retries + 3
+        return NotFiniteError(
+            f"{name} became {values[name]} in step {step} ({where}){self._before()}",
+            self._task,
+            step,
+            f", so training stopped; {kept}. The same command with --mode=rerun takes that step "
+            f"again and tells what is not finite. With --config.retries={more} it goes back and "
+            "on with lower learning rates; or start anew with another seed, in another --workdir.",
         )
 
     def _before(self) -> str:

@@ -19,6 +19,7 @@ from lgaa_jax.run.training import Calls
 from lgaa_jax.training.settings import fixed_settings, keep_compiled
 from lgaa_jax.training.state import TrainState, begin_task
 from lgaa_jax.workdir.forms import by_path
+from lgaa_jax.workdir.record import Record
 
 
 @fixed_settings()
@@ -43,10 +44,10 @@ def rerun(config: ml_collections.ConfigDict, workdir: PathLike, step: int | None
 
 
 def _told(session: Session, step: int, task: int) -> Iterator[str]:
-    state = _start(session, step, task)
+    state, record = _start(session, step, task)
     name = session.experiment.names[task]
     yield f"step {step} ({name}) again, from step {int(state.step)}"
-    for _, end, call in Calls(session.experiment, state, task):
+    for _, end, call in Calls(session.experiment, state, task, record):
         # A real copy: the call may write its results where the state lies.
         before = jax.tree.map(np.array, state) if end >= step else None
         state, metrics = call(state)
@@ -58,17 +59,17 @@ def _told(session: Session, step: int, task: int) -> Iterator[str]:
     yield f"not finite after: {_not_finite(jax.device_get(state))}"
 
 
-def _start(session: Session, step: int, task: int) -> TrainState:
-    """The state of the newest sound checkpoint before a step, which belongs to `task`."""
+def _start(session: Session, step: int, task: int) -> tuple[TrainState, Record]:
+    """State and record of the newest sound checkpoint before a step, which belongs to `task`."""
     found = session.checkpoints.newest(session.restore, below=step)
-    state = found[0] if found else session.fresh()
+    state, record = found or (session.fresh(), Record())
     begin = session.experiment.ends[task - 1] if task else 0
     if int(state.step) < begin:
         raise UserError(
             f"step {step} begins from the checkpoint of step {begin}, which is not there or "
             "damaged; train to that step again, in another --workdir."
         )
-    return begin_task(state) if int(state.task) < task else state
+    return begin_task(state) if int(state.task) < task else state, record
 
 
 def _not_finite(state: Any) -> str:

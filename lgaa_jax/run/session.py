@@ -61,8 +61,11 @@ class Session:
         state, meta = self.checkpoints.restore(step, placed)
         record = Record.from_json(meta)
         stored = read_record(self.workdir)  # where there is none, it is made from checkpoints
-        if stored is not None and len(stored.measured) > len(record.measured):
-            record = dataclasses.replace(stored, seconds=record.seconds)
+        if stored is not None:
+            retries = max(record.retries, stored.retries, key=len)
+            if len(stored.measured) > len(record.measured):
+                record = dataclasses.replace(stored, seconds=record.seconds)
+            record = dataclasses.replace(record, retries=retries)
         ended = sum(end <= step for end in self.experiment.ends)
         return state, record.first(ended, step=self.experiment.ends[ended - 1] if ended else 0)
 

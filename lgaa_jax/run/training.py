@@ -50,10 +50,10 @@ def train_task(
 
     stop = interrupts.never
     with contextlib.ExitStack() as stack:
-        for start, end, call in Calls(experiment, state, task):
+        for start, end, call in Calls(experiment, state, task, record):
             state, metrics = call(state)
             writer.write()
-            writer.hold(end, metrics)
+            writer.hold(end, metrics, record.rate(experiment.names[task], start))
             if end % config.log.checkpoint_every == 0 and end < last:
                 save(end)
             progress.update(end - start)
@@ -74,8 +74,8 @@ def train_task(
 class Calls:
     """The calls of the compiled program that lead from a state to the end of its task."""
 
-    def __init__(self, experiment: Experiment, state: TrainState, task: int):
-        self._experiment, self._task = experiment, task
+    def __init__(self, experiment: Experiment, state: TrainState, task: int, record: Record):
+        self._experiment, self._task, self._record = experiment, task, record
         self._num_pool = np.int32(experiment.batches.places.num_pool(task))
         config, most = experiment.config, experiment.steps_per_call
         periods = config.log.every, config.log.checkpoint_every
@@ -90,14 +90,23 @@ class Calls:
         """The first step of each, the one after, and `state -> (state, metrics)`, which donates."""
         with contextlib.closing(iter(self._feed)) as feed:
             for (start, end), given in zip(self._cuts.tolist(), feed, strict=True):
-                yield start, end, functools.partial(self._call, end - start, given)
+                yield start, end, functools.partial(self._call, start, end, given)
 
-    def _call(self, count: int, given: Given, state: TrainState) -> tuple[TrainState, Metrics]:
+    def _call(
+        self, start: int, end: int, given: Given, state: TrainState
+    ) -> tuple[TrainState, Metrics]:
         experiment, whole = self._experiment, self._experiment.layout.whole
         with jax.transfer_guard("disallow"):
             pool, indices = given()
-            numbers = jax.device_put((self._num_pool, np.int32(count)), whole)
+            numbers = self._num_pool, np.int32(end - start), self._rate(start)
+            numbers = jax.device_put(numbers, whole)
             return experiment.train_steps(state, experiment.train_key, pool, indices, *numbers)
+
+    def _rate(self, step: int) -> np.float32 | None:
+        """As in `Batch`. A run that may need one has it from the start: that is one program."""
+        if not (self._experiment.config.retries or self._record.retries):
+            return None
+        return np.float32(self._record.rate(self._experiment.names[self._task], step))
 
 
 class MetricsWriter:
@@ -105,25 +114,25 @@ class MetricsWriter:
 
     def __init__(self, session: Session, task: int, log: ScalarLog, progress: Progress):
         self._session, self._task, self._log, self._progress = session, task, log, progress
-        self._held: tuple[int, Metrics] | None = None
+        self._held: tuple[int, Metrics, float] | None = None
         self._clock: tuple[int, float] | None = None  # step and time of the last line
         self._health = Health(session, session.experiment.names[task])
 
-    def hold(self, step: int, metrics: Metrics) -> None:
-        """Keeps the metrics of a step until the next `write`."""
-        self._held = step, metrics
+    def hold(self, step: int, metrics: Metrics, lowered: float) -> None:
+        """Keeps the metrics of a step until the next `write`. lowered: `Record.rate` of it."""
+        self._held = step, metrics, lowered
 
     def write(self) -> None:
         """Checks what is held, and logs it where a line is due. Raises as `Health.check` does."""
         if self._held is None:
             return
-        (step, metrics), self._held = self._held, None
+        (step, metrics, lowered), self._held = self._held, None
         experiment = self._session.experiment
         scalars = self._health.check(step, jax.device_get(metrics))
         if step % experiment.config.log.every and step != experiment.ends[self._task]:
             return
-        rates = {
-            f"train/learning_rate/{phase}": float(rate(step - 1))  # that the step itself used
+        rates = {  # that the step itself used
+            f"train/learning_rate/{phase}": lowered * float(rate(step - 1))
             for phase, rate in experiment.learner.rates.items()
         }
         speed = self._speed(step, experiment.config.batch_size)

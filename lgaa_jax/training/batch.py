@@ -23,12 +23,16 @@ class Pool(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Examples for one step; those from `num_real` on are placeholders that replay fills."""
+    """Examples for one step; those from `num_real` on are placeholders that replay fills.
+
+    rate: what all learning rates of the step are multiplied by; None: nothing.
+    """
 
     x: Array  # [B, H, W, C] uint8
     u: Array  # [B] int32, -1: no label
     d: Array  # [B] int32, index of the task
     num_real: Array  # [] int32
+    rate: Array | None = None  # [] float32
 
 
 class Examples(NamedTuple):

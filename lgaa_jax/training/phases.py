@@ -10,7 +10,7 @@ import optax
 from lgaa_jax.networks.nets import Nets, Params
 from lgaa_jax.training import losses
 from lgaa_jax.training.adversarial import critic_loss, generator_loss
-from lgaa_jax.training.batch import Examples
+from lgaa_jax.training.batch import Array, Examples
 from lgaa_jax.training.class_terms import class_terms
 from lgaa_jax.training.devices import ONE_DEVICE, Layout
 from lgaa_jax.training.hyper import Hyper, trained_networks
@@ -24,12 +24,16 @@ Metrics = dict[str, jax.Array]
 
 @dataclasses.dataclass(frozen=True)
 class Phases:
-    """The four phases over fixed networks, optimisers and constants; what is trained is passed."""
+    """The four phases over fixed networks, optimisers and constants; what is trained is passed.
+
+    rate: as in `Batch`.
+    """
 
     nets: Nets
     tx: dict[str, optax.GradientTransformation]
     hyper: Hyper
     layout: Layout = ONE_DEVICE
+    rate: Array | None = None
 
     def _descend(
         self, state: TrainState, phase: str, grads: Params, metrics: Metrics
@@ -37,6 +41,8 @@ class Phases:
         """One optimiser update of the networks in `grads`, whose L2 norm joins the metrics."""
         own = {name: state.params[name] for name in grads}
         updates, opt = self.tx[phase].update(grads, state.opt[phase], own)
+        if self.rate is not None:  # the rules of all optimisers are linear in the learning rate
+            updates = jax.tree.map(lambda update: self.rate * update, updates)
         params = {**state.params, **optax.apply_updates(own, updates)}
         norm = gradient_norm(state.opt[phase], opt, *self.hyper.decays[phase])
         metrics = metrics | {f"grad_norm/{phase}": norm}

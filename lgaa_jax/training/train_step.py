@@ -18,9 +18,7 @@ from lgaa_jax.training.sampling import has_classes, sample_fake
 from lgaa_jax.training.state import TrainState, update_ema
 
 TrainStep = Callable[[TrainState, jax.Array, Batch], tuple[TrainState, Metrics]]
-TrainSteps = Callable[
-    [TrainState, jax.Array, Pool, Array | None, Array, Array], tuple[TrainState, Metrics]
-]
+TrainSteps = Callable[..., tuple[TrainState, Metrics]]
 
 
 def make_train_step(
@@ -35,7 +33,6 @@ def make_train_step(
     What changes between tasks is in the state and the batch, so one compiled program serves the
     whole run. tx: optimiser by phase; layout: the devices.
     """
-    phase = Phases(nets, tx, hyper, layout)
 
     def train_step(
         state: TrainState, run_key: jax.Array, batch: Batch
@@ -43,6 +40,7 @@ def make_train_step(
         key = jax.random.fold_in(run_key, state.step)
         key_replay, key_critic, key_autoencoder, key_inference = jax.random.split(key, 4)
         x, u, d = layout.split(batch[:3])
+        phase = Phases(nets, tx, hyper, layout, batch.rate)
         batch = Batch(x, u, d, batch.num_real)
         if hyper.num_replay:
             examples = replay.mix(nets, state, key_replay, batch, hyper.num_replay, spec, layout)
@@ -89,10 +87,10 @@ def make_train_step(
 def make_train_steps(train_step: TrainStep) -> TrainSteps:
     """Several steps in one call.
 
-    Returns `(state, run_key, pool, indices, num_real, count) -> (state, metrics)`. pool: what
+    Returns `(state, run_key, pool, indices, num_real, count, rate) -> (state, metrics)`. pool: what
     batches are taken from; indices: [K, B] int32, the places in the pool of each of K batches, of
-    which the first `count` are trained on; num_real: as in `Batch`. Without indices, the columns of
-    the pool are those batches, [K, B, ...] each. The metrics are those of the last step.
+    which the first `count` are trained on; num_real, rate: as in `Batch`. Without indices, the
+    columns of the pool are those batches, [K, B, ...] each. The metrics are those of the last step.
     """
     train_step = jax.jit(train_step)  # so that it is traced once
 
@@ -103,10 +101,11 @@ def make_train_steps(train_step: TrainStep) -> TrainSteps:
         indices: Array | None,
         num_real: Array,
         count: Array,
+        rate: Array | None = None,
     ) -> tuple[TrainState, Metrics]:
         def one(i: int | jax.Array, state: TrainState) -> tuple[TrainState, Metrics]:
             x, u, d = (column[i if indices is None else indices[i]] for column in pool)
-            batch = Batch(x, u, d, num_real)
+            batch = Batch(x, u, d, num_real, rate)
             return train_step(state, run_key, batch)
 
         if len(pool.u if indices is None else indices) == 1:

@@ -16,6 +16,7 @@ RECONSTRUCTION = ("mse", "psnr", "ssim", "psnr_luma", "psnr_chroma", "chroma")
 KEYS = frozenset({"rows", "measured_with", "step", "seconds"})  # of a record as JSON
 
 Measured = dict[str, dict[str, float]]  # {task name: {metric: value}}
+Retry = Mapping[str, Any]  # of `Record.retries`
 Settings = Mapping[str, Any]  # the `eval` section of a config, as results.measured_with gives it
 
 
@@ -27,12 +28,21 @@ class Record:
     measured_with: the settings of each of them; None where an older checkpoint does not say
     step: training step of the last of them
     seconds: time spent in training steps, over all restarts
+    retries: each time that a number was not finite and its task went on from an earlier step with
+        lower learning rates: {task: its name, step: of that number, back_to: the earlier step,
+        rate: what the learning rates are multiplied by from there to the task's end}
     """
 
     measured: tuple[Measured, ...] = ()
     measured_with: tuple[Settings | None, ...] = ()
     step: int = 0
     seconds: float = 0.0
+    retries: tuple[Retry, ...] = ()
+
+    def rate(self, task: str, step: int) -> float:
+        """What the learning rates of the steps after `step`, of this task, are multiplied by."""
+        rates = [r["rate"] for r in self.retries if r["task"] == task and r["back_to"] <= step]
+        return rates[-1] if rates else 1.0
 
     def after(self, seconds: float) -> "Record":
         """The record with more training time."""
@@ -68,6 +78,7 @@ class Record:
             "measured_with": self.measured_with,
             "step": self.step,
             "seconds": self.seconds,
+            **({"retries": self.retries} if self.retries else {}),
         }
 
     @classmethod
@@ -75,7 +86,8 @@ class Record:
         """The inverse of `to_json`; reads the records of earlier versions, too."""
         measured = tuple(obj["rows"])
         unknown = (None,) * len(measured)
-        return cls(measured, tuple(obj.get("measured_with", unknown)), obj["step"], obj["seconds"])
+        settings, retries = obj.get("measured_with", unknown), obj.get("retries", ())
+        return cls(measured, tuple(settings), obj["step"], obj["seconds"], tuple(retries))
 
 
 def read_record(workdir: Path) -> Record | None:

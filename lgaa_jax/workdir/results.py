@@ -6,6 +6,8 @@ steps                   training steps at which it was measured
 seconds                 of training, over all restarts
 finished                whether all tasks are learned and measured
 eval                    the settings with which the last of it was measured
+retries                 [{task, step, back_to, rate}]: where a number was not finite, and the task
+                        went on from an earlier step with its learning rates times `rate`
 accuracy                R[t][i], test accuracy on task i after task t; null where task i is not
                         learned yet or has no classes
 average_accuracy, forgetting, forgetting_by_task {task: value}, backward_transfer
@@ -89,6 +91,7 @@ def summary(
         # A run that was stopped inside its last task can be measured there, too.
         "finished": len(record.measured) == len(names) and record.step == end,
         **({} if settings is None else {"eval": dict(settings)}),
+        **({"retries": [dict(retry) for retry in record.retries]} if record.retries else {}),
         **_accuracies(names, record.measured),
     }
     if _has(last, "clustering_accuracy"):

@@ -37,6 +37,8 @@ ADDED: Flat = {
     "loss.class_shift": 0.0,
     "data.streaming": "auto",
     "data.workers": 0,
+    "retries": 0,
+    "retry_rate": 0.5,
 }
 
 

@@ -1,5 +1,6 @@
 """Whole runs at test size: stopping and resuming, what is written, evaluation, and refusals."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -481,6 +482,72 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_can_be_looked_at(
     logged = next(line for line in lines(whole[0]) if line["step"] == 5)
     value = re.search(r"^train/loss/critic (\S+) in step 5$", said, flags=re.MULTILINE)[1]
     assert float(value) == pytest.approx(logged["train/loss/critic"], rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def fragile(experiments):
+    """The config of a run that fails in step 7 unless it is slow, and how often that came."""
+    config = small_config(retries=2, retry_rate=0.5, **{"eval.generation": "never"})
+    experiment, failures = session.build(config), []
+    steps = experiment.train_steps
+
+    def train_steps(state, *given):
+        state, metrics = steps(state, *given)
+        step, rate = jax.device_get((state.step, given[-1]))
+        if step == 7 and rate > 0.3:
+            failures.append(float(rate))
+            metrics = {**metrics, "train/loss/critic": np.float32(np.nan)}
+        return state, metrics
+
+    fragile = dataclasses.replace(experiment, train_steps=train_steps)
+    experiments[config.to_json()] = fragile
+    yield config, failures
+    assert steps._cache_size() == 1  # one program, whatever the rates
+
+
+def test_a_run_goes_back_and_on_more_slowly_and_so_it_does_wherever_it_is_stopped(
+    whole, fragile, tmp_path, monkeypatch, capsys
+):
+    """In the second task, at first from its beginning; stopped before and after each going back."""
+    config, failures = fragile
+    s = driver.run(config, tmp_path / "left alone")
+    assert failures == [1.0, 0.5]
+    said = capsys.readouterr().out
+    for rate in ("0.5", "0.25"):
+        assert re.search(
+            r"^train/loss/critic became nan in step 7 \(task letters.*\) after .*: going back to "
+            rf"step 5, and on to the end of the task with the learning rates times {rate}$",
+            said,
+            flags=re.MULTILINE,
+        )
+    results = without_seconds(tmp_path / "left alone/results.json")
+    known = {"task": "letters", "step": 7, "back_to": 5}
+    assert results["retries"] == [{**known, "rate": 0.5}, {**known, "rate": 0.25}]
+    assert not (tmp_path / "left alone/failure.json").exists()
+    logged, name = list(lines(tmp_path / "left alone")), "train/learning_rate/critic"
+    rates = {line["step"]: line[name] for line in logged if name in line}
+    assert rates == {
+        line["step"]: line[name] * (0.25 if line["step"] > 5 else 1)
+        for line in lines(whole[0])
+        if name in line
+    }
+    for stop in (7, 9, 11):  # the failure comes to light in the call of step 8
+        run_until(monkeypatch, stop, config, tmp_path / str(stop))
+        assert_equal(s, driver.run(config, tmp_path / str(stop)))
+        assert without_seconds(tmp_path / str(stop) / "results.json") == results
+        assert list(lines(tmp_path / str(stop))) == logged
+
+
+def test_where_no_retry_is_left_the_run_stops_and_more_may_be_given(fragile, experiments, tmp_path):
+    config = fragile[0]
+    once = small_config(retries=1, retry_rate=0.5, **{"eval.generation": "never"})
+    experiments[once.to_json()] = dataclasses.replace(experiments[config.to_json()], config=once)
+    with pytest.raises(UserError, match=r"step 7 .* stopped; .* With --config\.retries=4 it goes"):
+        driver.run(once, tmp_path)
+    driver.run(config, tmp_path)
+    changed = read_json(tmp_path / "config.json")["changes"]
+    assert changed == [{"step": 5, "keys": {"retries": [1, 2]}}]
+    assert [r["rate"] for r in read_json(tmp_path / "results.json")["retries"]] == [0.5, 0.25]
 
 
 def test_a_step_that_cannot_be_taken_again_says_why(whole, tmp_path):

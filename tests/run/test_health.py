@@ -4,7 +4,7 @@ import types
 
 import numpy as np
 import pytest
-from conftest import read_json
+from conftest import read_json, small_config
 
 from lgaa_jax.errors import UserError
 from lgaa_jax.run.health import FAILURE, Health, failed_step
@@ -15,7 +15,9 @@ GOOD |= {"train/grad_norm/generator": np.float32(3.0), "train/kl/z": np.float32(
 
 def health(workdir, steps=()):
     checkpoints = types.SimpleNamespace(sound_steps=lambda: list(steps))
-    return Health(types.SimpleNamespace(workdir=workdir, checkpoints=checkpoints), "digits")
+    experiment = types.SimpleNamespace(config=small_config(retries=1))
+    run = {"workdir": workdir, "checkpoints": checkpoints, "experiment": experiment}
+    return Health(types.SimpleNamespace(**run), "digits")
 
 
 def test_finite_metrics_come_back_as_floats(tmp_path):
@@ -39,6 +41,7 @@ def test_the_first_phase_and_the_step_before_are_named(tmp_path, bad, phase, met
     assert (f"phase {phase}" in str(error.value)) == (phase is not None)
     assert "after train/loss/critic 1.5 in step 9" in str(error.value)
     assert "the checkpoint of step 8 is kept" in str(error.value)
+    assert "With --config.retries=4 it goes back" in str(error.value)
     found = read_json(tmp_path / FAILURE)
     assert (found.get("phase"), found["metric"]) == (phase, metric)
     assert found["last"]["step"] == 9

@@ -74,6 +74,23 @@ def other():
     )
 
 
+@pytest.mark.parametrize("phase", ["critic", "inference"])
+def test_a_rate_scales_the_update_of_a_phase_and_nothing_else(inputs, phase):
+    (after, metrics), slow = inputs.run(phase)[:2], Inputs.__new__(Inputs)
+    slow.__dict__.update(inputs.__dict__)
+    slow.phases = dataclasses.replace(inputs.phases, rate=jnp.float32(0.25))
+    slower, slower_metrics = slow._run(phase)[:2]
+    jax.tree.map(
+        lambda p, a, b: np.testing.assert_allclose(b - p, 0.25 * (a - p), rtol=1e-3, atol=1e-7),
+        inputs.state.params,
+        after.params,
+        slower.params,
+    )
+    assert not same(after.params, slower.params)
+    for one, other in ((after.opt, slower.opt), (metrics, slower_metrics)):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), one, other)
+
+
 @pytest.mark.parametrize(
     ("phase", "trains"),
     [
