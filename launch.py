@@ -118,12 +118,13 @@ def reason(error: BaseException) -> str:
 
 
 def config_path() -> str:
-    """What --config names: FILE or FILE:PRESET; also where its parsing failed."""
+    """What --config names: FILE or FILE:PRESET; also where its parsing failed. The last counts."""
+    path = ""
     for argument, following in itertools.pairwise([*sys.argv[1:], ""]):
         name, assigned, value = argument.partition("=")
         if name in ("--config", "-config"):
-            return value if assigned else following
-    return ""
+            path = value if assigned else following
+    return path
 
 
 def config_file() -> str:

@@ -1,6 +1,7 @@
 """Kills runs and damages their files at random, and counts what that does.
 
-    python benchmarks/robustness.py [--kills=200] [--corruptions=200] [--seed=0] [--json=FILE]
+    python benchmarks/robustness.py [--kills=200] [--corruptions=200] [--full_disks=20]
+                                    [--bad_inputs=1000] [--seed=0] [--json=FILE]
                                     [--config=configs/quickstart.py] [--config.KEY=VALUE ...]
 
 kills        SIGKILL at random moments of a run, until it has finished in spite of them. Every
@@ -10,6 +11,11 @@ kills        SIGKILL at random moments of a run, until it has finished in spite 
 corruptions  a random file of that run is cut short, changed by one bit or removed: checkpoints,
              config.json, evaluations.json, results.json, reference classifiers. Whatever is read
              then must be what was written, or nothing; of the checkpoints, the newest sound one
+full_disks   a run on a file system of 32 MB, which is filled to the last byte at a random moment
+             and stays so until the run ends, with or without a sentence. Then there is room again,
+             and the same command goes on, up to the next time (full_disk.py)
+bad_inputs   configs, command lines, config files and folders of images with mistakes at random
+             (mistakes.py), each of which is to end in one sentence (bad_input.py)
 
 Ends with the exit status 1 if any count that must be 0 is not.
 """
@@ -25,39 +31,20 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-
-import jax
-import numpy as np
 
 # `launch` lies beside this folder.
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
+from benchmarks import bad_input, full_disk
+from benchmarks.runs import ROOT, arrays, command, ending, extended, finish, left_alone, told
 from lgaa_jax.evaluation import classifier
-from lgaa_jax.workdir import results
 from lgaa_jax.workdir.checkpoint import Checkpoints
 from lgaa_jax.workdir.contents import DamagedError
 from lgaa_jax.workdir.metadata import CONFIG, read_metadata
 from lgaa_jax.workdir.record import EVALUATIONS, read_record
 
-ROOT = pathlib.Path(__file__).parents[1]
-WRONG = ("other state", "other results", "other metrics")  # of a run that was killed
-RATES = {"train/steps_per_second", "train/images_per_second"}
-
-
-def command(config: str, workdir: pathlib.Path, *flags: str) -> list[str]:
-    """What starts a run of two tasks, which may be given its second one later."""
-    given = [f"--config={config}", f"--workdir={workdir}", "--config.max_tasks=2", *flags]
-    return [sys.executable, str(ROOT / "launch.py"), *given]
-
-
-def finish(arguments: list[str]) -> float:
-    """Runs the command to its end; returns the seconds it took."""
-    begin = time.monotonic()
-    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
-    return time.monotonic() - begin
+# Of a run that was killed; of damage.
+WRONG = ("other state", "other results", "other metrics", "wrong", "not_the_newest_sound")
 
 
 def kill_until_done(arguments: list[str], seconds: float, rng: random.Random, left: int) -> int:
@@ -86,40 +73,6 @@ def kill_until_done(arguments: list[str], seconds: float, rng: random.Random, le
     return kills
 
 
-def state(workdir: pathlib.Path) -> dict[str, bytes]:
-    """The bytes of each array of the last checkpoint."""
-    with Checkpoints(workdir) as checkpoints:
-        return arrays(checkpoints, checkpoints.steps()[-1])
-
-
-def arrays(checkpoints: Checkpoints, step: int) -> dict[str, bytes]:
-    """The bytes of each array of a step, as they are read without being checked."""
-    leaves = jax.tree_util.tree_leaves_with_path(checkpoints._storage.arrays(step))
-    return {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}
-
-
-def told(workdir: pathlib.Path) -> tuple[dict, list[dict]]:
-    """The results and the lines of metrics, less what depends on the clock."""
-    found = results.read(workdir)
-    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
-    kept = [{name: v for name, v in line.items() if name not in RATES} for line in lines]
-    return {name: v for name, v in found.items() if name != "seconds"}, kept
-
-
-def extended(workdir: pathlib.Path) -> pathlib.Path:
-    """The folder of the run left alone that was given its second task later."""
-    return workdir.with_name("extended")
-
-
-def left_alone(config: str, whole: pathlib.Path, flags: list[str]) -> float:
-    """Makes both runs left alone; returns the seconds of one with its programs compiled."""
-    finish(command(config, whole, *flags))
-    finish(command(config, extended(whole), *flags, "--config.tasks=digits"))
-    finish(command(config, extended(whole), *flags))
-    shutil.rmtree(whole)
-    return finish(command(config, whole, *flags))
-
-
 def count_kills(
     config: str,
     whole: pathlib.Path,
@@ -130,10 +83,10 @@ def count_kills(
 ) -> collections.Counter:
     """Kills runs until there were so many kills."""
     counts: collections.Counter = collections.Counter(
-        kills=0, runs=0, extended=0, **dict.fromkeys(WRONG, 0)
+        kills=0, runs=0, extended=0, **dict.fromkeys(WRONG[:3], 0)
     )
-    expected = _ending(whole)
-    for name, one, other in zip(WRONG[:2], _ending(extended(whole)), expected, strict=True):
+    expected = ending(whole)
+    for name, one, other in zip(WRONG[:2], ending(extended(whole)), expected, strict=True):
         counts[name] += one != other
     while counts["kills"] < kills:
         workdir, longer = whole.with_name("killed"), counts["runs"] % 2
@@ -145,18 +98,13 @@ def count_kills(
         counts["kills"] += kill_until_done(again, seconds, rng, kills - counts["kills"])
         counts["runs"] += 1
         counts["extended"] += longer
-        found = *_ending(workdir), told(workdir)[1]
+        found = *ending(workdir), told(workdir)[1]
         # An extended run has more in its metrics: its first task was its last one before.
         lines = told(extended(whole) if longer else whole)[1]
-        for name, one, other in zip(WRONG, found, (*expected, lines), strict=True):
+        for name, one, other in zip(WRONG[:3], found, (*expected, lines), strict=True):
             counts[name] += one != other
         print(dict(counts), flush=True)
     return counts
-
-
-def _ending(workdir: pathlib.Path) -> tuple[dict[str, bytes], dict]:
-    """State and results of a finished run."""
-    return state(workdir), told(workdir)[0]
 
 
 def damage(path: pathlib.Path, rng: random.Random) -> str:
@@ -231,22 +179,33 @@ def main() -> None:
     parser.add_argument("--config", default="configs/quickstart.py")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--corruptions", type=int, default=200)
+    parser.add_argument("--full_disks", type=int, default=20)
+    parser.add_argument("--bad_inputs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", help="file for the counts")
     args, flags = parser.parse_known_args()
-    rng = random.Random(args.seed)
+    rng, counts = random.Random(args.seed), collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
-        whole = pathlib.Path(folder).resolve() / "whole"
-        seconds = left_alone(args.config, whole, flags)
-        print(f"a run left alone takes {seconds:.1f} s", flush=True)
-        counts = count_kills(args.config, whole, seconds, args.kills, rng, flags)
-        damaged = count_corruptions(whole, args.corruptions, rng)
-    print(dict(damaged))
-    counts += damaged  # drops what is 0
+        here = pathlib.Path(folder).resolve()
+        if args.bad_inputs:  # first: it forks, and JAX must not have begun
+            counts += _shown(bad_input.count_bad_inputs(args.bad_inputs, rng, here))
+        if args.kills or args.corruptions or args.full_disks:
+            whole = here / "whole"
+            seconds = left_alone(args.config, whole, flags)
+            print(f"a run left alone takes {seconds:.1f} s", flush=True)
+            given = args.config, whole, seconds
+            counts += _shown(count_kills(*given, args.kills, rng, flags))
+            counts += _shown(full_disk.count_full_disks(*given, args.full_disks, rng, flags))
+            counts += _shown(count_corruptions(whole, args.corruptions, rng))
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:
             json.dump(dict(counts), file, indent=2)
-    sys.exit(any(counts[name] for name in (*WRONG, "wrong", "not_the_newest_sound")))
+    sys.exit(any(counts[name] for name in (*WRONG, *bad_input.WRONG, *full_disk.WRONG)))
+
+
+def _shown(counts: collections.Counter) -> collections.Counter:
+    print(dict(counts), flush=True)
+    return counts
 
 
 if __name__ == "__main__":

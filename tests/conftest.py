@@ -49,6 +49,14 @@ ENDS = (5, 10, 15)
 LEARNED = {"tasks": "digits[0-4],letters", "eval.generation": "never", "max_tasks": 3}
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Prints what tests have counted, from whichever process."""
+    for report in terminalreporter.getreports("passed"):
+        for name, counts in report.user_properties if report.when == "call" else ():
+            if name == "counts":
+                terminalreporter.line(f"{report.nodeid}: {counts}")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory):
     """Runs of the same config compile once per test session, in whichever test process."""

@@ -225,8 +225,9 @@ def test_a_run_from_the_command_line(tmp_path):
 def test_kills_and_damage_at_random_change_nothing():
     """The short version of the benchmark; its exit status says that no count is wrong."""
     command = [sys.executable, "benchmarks/robustness.py", f"--config={QUICKSTART.split('=')[1]}"]
-    command += ["--kills=4", "--corruptions=20"]
+    command += ["--kills=4", "--corruptions=20", "--full_disks=0", "--bad_inputs=40"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "'kills': 4" in done.stdout
     assert "'corruptions': 20" in done.stdout
+    assert "'inputs': 40" in done.stdout
