@@ -20,6 +20,11 @@ def facts(written: Written) -> Iterator[Fact]:
     yield "images", f"{size}x{size}, {'grey' if channels == 1 else 'in colour'}"
     yield "steps", f"{results['steps']:,} of {config['batch_size']} images"
     yield "training took", duration(results["seconds"])
+    if retries := results.get("retries"):
+        rates = (
+            f"{r['task']}: learning rates x {r['rate']:g} from step {r['back_to']}" for r in retries
+        )
+        yield "after numbers not finite", "; ".join(rates)
     yield from machine(written.metadata)
 
 

@@ -91,6 +91,14 @@ def test_a_run_of_an_early_version_shows_what_it_recorded(tmp_path):
     assert page.alts[0] == "generated images of digits[3-4], after digits[3-4]"
 
 
+def test_a_run_that_went_on_with_lower_learning_rates_says_so(tmp_path):
+    results = write_run(tmp_path, {"digits": list("01234")})
+    retry = {"task": "digits", "step": 7, "back_to": 5, "rate": 0.25}
+    (tmp_path / "results.json").write_text(json.dumps(results | {"retries": [retry]}))
+    page = Page(run_report.write(tmp_path))
+    assert "digits: learning rates x 0.25 from step 5" in page.text
+
+
 def test_the_charts_have_the_numbers_of_the_files(run):
     workdir, results, _ = run
     charts = specs(workdir / REPORT)
