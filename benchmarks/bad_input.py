@@ -1,7 +1,6 @@
 """Starts launch.py with mistakes at random: each must end in one sentence, and leave no trace.
 
-Each start is a fork of a process that has everything imported, so that a thousand take minutes. A
-start that nothing is said against is ended where training would begin, once its step was traced.
+A start that nothing is said against is ended where training would begin, once its step was traced.
 """
 
 import collections
@@ -9,28 +8,21 @@ import os
 import pathlib
 import random
 import re
-import runpy
 import shutil
-import sys
 import time
-import warnings
 
-from benchmarks import mistakes
+from benchmarks import forks, mistakes
+from benchmarks.forks import ROOT
 
-ROOT = pathlib.Path(__file__).parents[1]
 SECONDS = 120.0  # after which a start hangs
 KINDS = ("config", "command line", "config file", "folder")
 WRONG = ("traceback", "hang", "workdir left", "killed", "no sentence")
 ACCEPTED = 42  # exit status
 
 
-def preload() -> list[str]:
-    """Imports what launch.py does, but for itself; returns the keys of a config."""
-    import tensorflow_datasets  # noqa: F401
-
+def config_keys() -> list[str]:
+    """All keys of a config."""
     from configs import default
-    from lgaa_jax.data import tfds_sets  # noqa: F401
-    from lgaa_jax.run import calling, comparison, driver, exploring, rerun, verifying  # noqa: F401
     from lgaa_jax.workdir.metadata import dotted
 
     return list(dotted(default.get_config().to_dict()))
@@ -56,47 +48,6 @@ def arguments(
         given += [f"--config.tasks=folder:{images}", f"--config.data.cache_dir={folder / 'cache'}"]
         given += [f"--config.data.skip_broken={rng.random() < 0.5}"]
     return [*given, f"--workdir={workdir}"]
-
-
-def start(given: list[str], output: pathlib.Path) -> int | None:
-    """The exit status of launch.py in a fork, negative for a signal; None where it hangs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # JAX warns of forks; nothing has used it yet
-        child = os.fork()
-    if not child:
-        _launch(given, output)
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    os.kill(child, 9)
-    os.waitpid(child, 0)
-    return None
-
-
-def _launch(given: list[str], output: pathlib.Path) -> None:
-    """Is launch.py, up to where training would begin; does not return."""
-    status = 1
-    try:
-        file = os.open(output, os.O_CREAT | os.O_WRONLY)
-        os.dup2(file, 1)
-        os.dup2(file, 2)
-        os.chdir(ROOT)
-        sys.argv = ["launch.py", *given]
-        _stop_before_training()
-        runpy.run_path("launch.py", run_name="__main__")
-    except SystemExit as error:
-        status = error.code if isinstance(error.code, int) else 1
-        if isinstance(error.code, str):
-            print(error.code, file=sys.stderr)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
 
 
 def _stop_before_training() -> None:
@@ -144,7 +95,7 @@ def count_bad_inputs(
     number: int, rng: random.Random, folder: pathlib.Path, kinds: tuple[str, ...] = KINDS
 ) -> collections.Counter:
     """Starts launch.py with so many mistakes, and tells of each that ends as it must not."""
-    keys = preload()
+    keys = config_keys()
     counts: collections.Counter = collections.Counter(dict.fromkeys(("inputs", *WRONG), 0))
     slowest: tuple[float, list[str]] = 0.0, []
     for turn in range(number):
@@ -153,7 +104,10 @@ def count_bad_inputs(
         workdir, output = here / "run", here / "output"
         given = arguments(kind, rng, keys, here, workdir)
         begin = time.monotonic()
-        status = start(given, output)
+        child = forks.start(given, output, _stop_before_training)
+        status = forks.wait(child, SECONDS)
+        if status is None:
+            forks.kill(child)
         slowest = max(slowest, (time.monotonic() - begin, given))
         said = output.read_text(errors="replace")
         found = verdict(status, said, workdir)

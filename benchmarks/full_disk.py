@@ -12,7 +12,8 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-from benchmarks.runs import ROOT, command, ending, told
+from benchmarks import forks
+from benchmarks.runs import ending, flags_of
 from lgaa_jax.errors import UserError
 from lgaa_jax.workdir.checkpoint import Checkpoints
 
@@ -40,14 +41,14 @@ def fill(path: pathlib.Path) -> None:
             file.write(bytes(4096))
 
 
-def sound(workdir: pathlib.Path) -> set[int]:
+def sound(workdir: pathlib.Path) -> list[int]:
     """The steps of the checkpoints that are whole."""
-    found = set()
+    found = []
     with Checkpoints(workdir) as checkpoints:
         for step in checkpoints.steps():
             with contextlib.suppress(UserError):
                 checkpoints.check(step)
-                found.add(step)
+                found.append(step)
     return found
 
 
@@ -63,51 +64,51 @@ def count_full_disks(
     counts: collections.Counter = collections.Counter(
         {"full disks": 0, "runs": 0, **dict.fromkeys(WRONG, 0)}
     )
-    expected = *ending(whole), told(whole)[1]
+    expected, output = forks.ask(ending, whole), whole.with_name("output")
     while counts["full disks"] < number:
         with small_disk(whole.with_name("disk")) as disk:
-            arguments = command(config, disk / "run", *flags)
-            while _filled(arguments, disk, rng.uniform(0, seconds), counts):
-                if counts["full disks"] == number:
+            given = flags_of(config, disk / "run", *flags)
+            while counts["full disks"] < number:
+                if not _filled(given, output, disk, rng.uniform(0, seconds), counts):
                     break
-            done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
-            right = not done.returncode and (*ending(disk / "run"), told(disk / "run")[1])
-            if right != expected:
-                print(f"not as the run left alone: {done.returncode}\n{done.stderr}", flush=True)
+            status = forks.wait(forks.start(given, output), SECONDS)
+            right = status == 0 and forks.ask(ending, disk / "run") == expected
+            if not right:
+                print(f"not as the run left alone: {status}\n{output.read_text()}", flush=True)
             counts["runs"] += 1
-            counts["not gone on"] += right != expected
+            counts["not gone on"] += not right
         (whole.with_name("disk")).rmdir()
     return counts
 
 
 def _filled(
-    arguments: list[str], disk: pathlib.Path, moment: float, counts: collections.Counter
+    flags: list[str],
+    output: pathlib.Path,
+    disk: pathlib.Path,
+    moment: float,
+    counts: collections.Counter,
 ) -> bool:
     """Starts a run and fills its disk at a moment; False where the run had ended before."""
-    process = subprocess.Popen(
-        arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.communicate(timeout=moment)
+    child = forks.start(flags, output)
+    if forks.wait(child, moment) is not None:
         return False
     fill(disk / "filler")
     there = [int(path.name) for path in disk.glob("run/checkpoints/*") if path.name.isdigit()]
     begin = time.monotonic()
-    try:
-        _, stderr = process.communicate(timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        _, stderr = process.communicate()
-        counts["hang of a full disk"] += 1
+    status = forks.wait(child, SECONDS)
     taken = time.monotonic() - begin
-    counts["full disks"] += 1
-    counts["ended with a sentence" if process.returncode else "finished all the same"] += 1
-    if "Traceback (most recent call last)" in stderr:
+    if status is None:
+        forks.kill(child)
+        counts["hang of a full disk"] += 1
+    counts.update(["full disks", "ended with a sentence" if status else "finished all the same"])
+    said = output.read_text()
+    if "Traceback (most recent call last)" in said:
         counts["traceback of a full disk"] += 1
-        print(stderr[-3000:], flush=True)
+        print(said[-3000:], flush=True)
     (disk / "filler").unlink()
     # The last one; those that a later one took the place of are gone, as they would be.
-    if there and max(sound(disk / "run"), default=-1) < max(there):
+    if there and max(forks.ask(sound, disk / "run"), default=-1) < max(there):
         counts["lost checkpoint"] += 1
-    print(f"full: {process.returncode} after {taken:.1f} s: {stderr.strip()[-300:]}", flush=True)
+    line = said.strip().splitlines()[-1:]
+    print(f"full: {status} after {taken:.1f} s: {line}", flush=True)
     return True

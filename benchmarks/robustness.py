@@ -23,20 +23,17 @@ Ends with the exit status 1 if any count that must be 0 is not.
 import argparse
 import collections
 import json
-import os
 import pathlib
 import random
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 
 # `launch` lies beside this folder.
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
-from benchmarks import bad_input, full_disk
-from benchmarks.runs import ROOT, arrays, command, ending, extended, finish, left_alone, told
+from benchmarks import bad_input, forks, full_disk
+from benchmarks.runs import arrays, ending, extended, finish, flags_of, left_alone
 from lgaa_jax.evaluation import classifier
 from lgaa_jax.workdir.checkpoint import Checkpoints
 from lgaa_jax.workdir.contents import DamagedError
@@ -47,30 +44,20 @@ from lgaa_jax.workdir.record import EVALUATIONS, read_record
 WRONG = ("other state", "other results", "other metrics", "wrong", "not_the_newest_sound")
 
 
-def kill_until_done(arguments: list[str], seconds: float, rng: random.Random, left: int) -> int:
-    """Starts the command until it ends by itself, after `left` kills at most; returns the kills."""
-    kills = 0
-    while kills < left:
-        process = subprocess.Popen(
-            arguments,
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            _, stderr = process.communicate(timeout=rng.uniform(0, 1.1 * seconds))
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            kills += 1
-            continue
-        if process.returncode:
-            sys.exit(f"{' '.join(arguments)} ended with {process.returncode}:\n{stderr}")
-        return kills
-    finish(arguments)
-    return kills
+def kill_until_done(
+    flags: list[str], output: pathlib.Path, seconds: float, rng: random.Random, left: int
+) -> int:
+    """Starts a run until it ends by itself, after `left` kills at most; returns the kills."""
+    for kills in range(left):
+        child = forks.start(flags, output)
+        status = forks.wait(child, rng.uniform(0, 1.1 * seconds))
+        if status is not None:
+            if status:
+                sys.exit(f"launch.py {flags} ended with {status}:\n{output.read_text()}")
+            return kills
+        forks.kill(child)
+    finish(flags, output)
+    return left
 
 
 def count_kills(
@@ -85,24 +72,23 @@ def count_kills(
     counts: collections.Counter = collections.Counter(
         kills=0, runs=0, extended=0, **dict.fromkeys(WRONG[:3], 0)
     )
-    expected = ending(whole)
-    for name, one, other in zip(WRONG[:2], ending(extended(whole)), expected, strict=True):
-        counts[name] += one != other
+    expected, longer = (forks.ask(ending, path) for path in (whole, extended(whole)))
+    # An extended run has more in its metrics: its first task was its last one before.
+    expected_of = expected, {**expected, "other metrics": longer["other metrics"]}
+    counts.update(name for name in WRONG[:2] if expected[name] != longer[name])
+    output = whole.with_name("output")
     while counts["kills"] < kills:
-        workdir, longer = whole.with_name("killed"), counts["runs"] % 2
+        workdir, again = whole.with_name("killed"), counts["runs"] % 2
         shutil.rmtree(workdir, ignore_errors=True)
-        if longer:  # the first task alone, and later the second
-            first = command(config, workdir, *flags, "--config.tasks=digits")
-            counts["kills"] += kill_until_done(first, seconds / 2, rng, kills - counts["kills"])
-        again = command(config, workdir, *flags)
-        counts["kills"] += kill_until_done(again, seconds, rng, kills - counts["kills"])
+        given = flags_of(config, workdir, *flags)
+        if again:  # the first task alone, and later the second
+            first, left = [*given, "--config.tasks=digits"], kills - counts["kills"]
+            counts["kills"] += kill_until_done(first, output, seconds / 2, rng, left)
+        counts["kills"] += kill_until_done(given, output, seconds, rng, kills - counts["kills"])
         counts["runs"] += 1
-        counts["extended"] += longer
-        found = *ending(workdir), told(workdir)[1]
-        # An extended run has more in its metrics: its first task was its last one before.
-        lines = told(extended(whole) if longer else whole)[1]
-        for name, one, other in zip(WRONG[:3], found, (*expected, lines), strict=True):
-            counts[name] += one != other
+        counts["extended"] += again
+        found = forks.ask(ending, workdir)
+        counts.update(name for name in WRONG[:3] if found[name] != expected_of[again][name])
         print(dict(counts), flush=True)
     return counts
 
@@ -187,7 +173,8 @@ def main() -> None:
     rng, counts = random.Random(args.seed), collections.Counter()
     with tempfile.TemporaryDirectory() as folder:
         here = pathlib.Path(folder).resolve()
-        if args.bad_inputs:  # first: it forks, and JAX must not have begun
+        forks.preload()
+        if args.bad_inputs:
             counts += _shown(bad_input.count_bad_inputs(args.bad_inputs, rng, here))
         if args.kills or args.corruptions or args.full_disks:
             whole = here / "whole"
@@ -196,6 +183,7 @@ def main() -> None:
             given = args.config, whole, seconds
             counts += _shown(count_kills(*given, args.kills, rng, flags))
             counts += _shown(full_disk.count_full_disks(*given, args.full_disks, rng, flags))
+            # Last: it uses JAX, which is not to be forked from then on.
             counts += _shown(count_corruptions(whole, args.corruptions, rng))
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:

@@ -3,39 +3,43 @@
 import json
 import pathlib
 import shutil
-import subprocess
 import sys
 import time
+from typing import Any
 
 import jax
 import numpy as np
 
+from benchmarks import forks
+from lgaa_jax.seals import checksum
 from lgaa_jax.workdir import results
 from lgaa_jax.workdir.checkpoint import Checkpoints
 
-ROOT = pathlib.Path(__file__).parents[1]
+LONG = 3600.0  # seconds that no run here takes
 RATES = {"train/steps_per_second", "train/images_per_second"}
 
 
-def command(config: str, workdir: pathlib.Path, *flags: str) -> list[str]:
-    """What starts a run of two tasks, which may be given its second one later."""
-    given = [f"--config={config}", f"--workdir={workdir}", "--config.max_tasks=2", *flags]
-    return [sys.executable, str(ROOT / "launch.py"), *given]
+def flags_of(config: str, workdir: pathlib.Path, *flags: str) -> list[str]:
+    """The flags of a run of two tasks, which may be given its second one later."""
+    return [f"--config={config}", f"--workdir={workdir}", "--config.max_tasks=2", *flags]
 
 
-def finish(arguments: list[str]) -> float:
-    """Runs the command to its end; returns the seconds it took."""
+def finish(flags: list[str], output: pathlib.Path) -> float:
+    """Runs launch.py to its end; returns the seconds it took."""
     begin = time.monotonic()
-    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
+    status = forks.wait(forks.start(flags, output), LONG)
+    if status:
+        sys.exit(f"launch.py {' '.join(flags)} ended with {status}:\n{output.read_text()}")
     return time.monotonic() - begin
 
 
-def state(workdir: pathlib.Path) -> dict[str, bytes]:
-    """The bytes of each array of the last checkpoint."""
+def ending(workdir: pathlib.Path) -> dict[str, Any]:
+    """What a finished run ends in: checksums of its state, and its results and metrics."""
     with Checkpoints(workdir) as checkpoints:
-        return arrays(checkpoints, checkpoints.steps()[-1])
+        found = arrays(checkpoints, checkpoints.steps()[-1])
+    state = {name: checksum(value) for name, value in found.items()}
+    told, lines = _told(workdir)
+    return {"other state": state, "other results": told, "other metrics": lines}
 
 
 def arrays(checkpoints: Checkpoints, step: int) -> dict[str, bytes]:
@@ -44,7 +48,7 @@ def arrays(checkpoints: Checkpoints, step: int) -> dict[str, bytes]:
     return {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}
 
 
-def told(workdir: pathlib.Path) -> tuple[dict, list[dict]]:
+def _told(workdir: pathlib.Path) -> tuple[dict, list[dict]]:
     """The results and the lines of metrics, less what depends on the clock."""
     found = results.read(workdir)
     lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
@@ -59,13 +63,9 @@ def extended(workdir: pathlib.Path) -> pathlib.Path:
 
 def left_alone(config: str, whole: pathlib.Path, flags: list[str]) -> float:
     """Makes both runs left alone; returns the seconds of one with its programs compiled."""
-    finish(command(config, whole, *flags))
-    finish(command(config, extended(whole), *flags, "--config.tasks=digits"))
-    finish(command(config, extended(whole), *flags))
+    output, longer = whole.with_name("output"), flags_of(config, extended(whole), *flags)
+    finish(flags_of(config, whole, *flags), output)
+    finish([*longer, "--config.tasks=digits"], output)
+    finish(longer, output)
     shutil.rmtree(whole)
-    return finish(command(config, whole, *flags))
-
-
-def ending(workdir: pathlib.Path) -> tuple[dict[str, bytes], dict]:
-    """State and results of a finished run."""
-    return state(workdir), told(workdir)[0]
+    return finish(flags_of(config, whole, *flags), output)
