@@ -95,10 +95,13 @@ def _made(path: Path, token: str) -> bool:
         made = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
     except FileExistsError:
         return False
-    with os.fdopen(made, "w") as file:
-        json.dump({"token": token, **_myself()}, file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(made, "w") as file:
+            print(json.dumps({"token": token, **_myself()}), file=file, flush=True)
+            os.fsync(file.fileno())
+    except OSError:  # of a full disk: an empty lock would be waited for
+        path.unlink(missing_ok=True)
+        raise
     return True
 
 
@@ -182,17 +185,15 @@ def _inode(path: str) -> int:
 
 
 def _read(path: str) -> str:
-    try:
+    with contextlib.suppress(OSError):
         return Path(path).read_text().strip()
-    except OSError:
-        return ""
+    return ""
 
 
 def _in_use(path: Path) -> str:
     owner = read_json(path)
-    who = "another process"
-    if isinstance(owner, dict):
-        who = f"process {owner.get('pid')} on {owner.get('host')}"
+    known = isinstance(owner, dict)
+    who = f"process {owner.get('pid')} on {owner.get('host')}" if known else "another process"
     return (
         f"the run in {path.parent} is in use by {who}: wait until that ends, or choose another "
         "--workdir"

@@ -1,5 +1,6 @@
 """One process at a time on a workdir, and no lock that outlives its owner."""
 
+import errno
 import json
 import os
 import signal
@@ -45,6 +46,19 @@ def test_a_lock_is_held_once_and_given_back(tmp_path, path):
         assert (tmp_path / "new/lock").exists()
     assert not [*(tmp_path / "new").iterdir()]
     with locked(tmp_path / "new"):
+        pass
+
+
+def test_where_the_disk_is_full_no_empty_lock_is_left(tmp_path, path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as m:
+        m.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"), locked(tmp_path):
+            pass
+    assert not path.exists()
+    with locked(tmp_path):
         pass
 
 
