@@ -100,7 +100,7 @@ def redrawn(root):
     ("change", "says"),
     [
         (renamed, r'classes \(there \["b", "d"\], now \["d", "e"\]\)'),
-        (more, r"training \(there 12, now 13\), images"),
+        (more, r"training \(there 12, now 13\), .*images"),
         (redrawn, r"other images \(there"),
     ],
 )
