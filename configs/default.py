@@ -140,6 +140,9 @@ def get_config() -> ml_collections.ConfigDict:
     # What is measured on: test, or validation: a tenth of each training set, taken out of training
     # (lgaa_jax/data/held_out.py). Settings are to be chosen on the latter.
     ev.split = "test"
+    # After the last task, and whenever so many tasks have ended, all learned tasks are measured and
+    # drawn; after the others the task that ended alone.
+    ev.every = 1
     # When generated images are measured: last (after the last task, and after the one that was it
     # before the run was given more) | each | never.
     ev.generation = "last"

@@ -2,9 +2,10 @@
 
 R[t][i] is the test accuracy on task i after training task t, both from 0, in [0, 1]. R is T x N,
 T <= N: the N tasks of the run and the T of them that it has trained. An entry is None or nan where
-task i is not learned yet, which can only be where i > t, and in all of the column of a task without
-classes, which no mean takes in. Rows at the end without any entry count as absent. Each
-function raises ValueError for an R that is not of this form.
+task i is not learned yet, which can only be where i > t, where it was not measured, and in all of
+the column of a task without classes, which no mean takes in. R[i][i] is always there. Rows at the
+end count as absent down to the last one in which no learned task is missing. Each function raises
+ValueError for an R that is not of this form.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ def average_accuracy(R: Matrix) -> float:
 
 
 def forgetting(R: Matrix) -> float | None:
-    """Mean over earlier tasks of the best accuracy there was less the last (Chaudhry et al. 2018).
+    """Mean over earlier tasks of the best accuracy measured less the last (Chaudhry et al. 2018).
 
     None without an earlier task, where it is not defined. Negative when they got better.
     """
@@ -50,19 +51,19 @@ def _earlier(r: np.ndarray) -> np.ndarray:
 
 
 def _matrix(R: Matrix) -> np.ndarray:
-    """The rows of R that are present, as float64 [T, N] with nan where not learned yet."""
+    """The rows of R down to the last whole one, as float64 [T, N] with nan where there is none."""
     r = np.array(R, dtype=np.float64)
     if r.ndim != 2:
         raise ValueError(f"an accuracy matrix has two axes, not the shape {r.shape}")
-    present = np.flatnonzero(~np.isnan(r).all(axis=1))
-    if not present.size:
-        raise ValueError("the accuracy matrix is empty: no task has been evaluated yet")
-    r = r[: present[-1] + 1]
     if r.shape[0] > r.shape[1]:
         raise ValueError(f"the accuracy matrix has more rows than tasks: {r.shape}")
-    classed = ~np.isnan(r).all(axis=0, keepdims=True)
-    missing = np.argwhere(np.tril(np.isnan(r) & classed))
+    there, classed = ~np.isnan(r), ~np.isnan(r).all(axis=0)
+    learned = np.tri(*r.shape, dtype=bool) & classed
+    whole = np.flatnonzero((there | ~learned).all(axis=1) & there.any(axis=1))
+    if not whole.size:
+        raise ValueError("the accuracy matrix is empty: no task has been evaluated yet")
+    last = whole[-1] + 1
+    missing = np.flatnonzero(classed[:last] & ~there.diagonal()[:last])
     if missing.size:
-        t, i = missing[0]
-        raise ValueError(f"the accuracy on task {i} after task {t} is missing")
-    return r
+        raise ValueError(f"the accuracy on task {missing[0]} after task {missing[0]} is missing")
+    return r[:last]

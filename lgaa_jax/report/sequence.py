@@ -74,7 +74,7 @@ def _strip(name: str, run: Written, index: int, size: Size, note: Note) -> Strip
     known = [t for t in range(run.stops) if run.grid(t, index, "generated").exists()]
     if unknown := known[0] if known else run.stops:
         moments.append(Moment(0, unknown - 1, None, NOT_LEARNED))
-    for t in known:
+    for t, following in zip(known, [*known[1:], run.stops], strict=True):
         alt = samples.described(
             f"{name} generated".strip(),
             run.short[index],
@@ -82,7 +82,8 @@ def _strip(name: str, run: Written, index: int, size: Size, note: Note) -> Strip
             samples.headings(run, index, size),
         )
         grid = samples.picture(run.grid(t, index, "generated"), run.image_shape, size, alt)
-        moments.append(Moment(t, t, grid, note(name, t, index)))
+        # It stays where the task was not drawn after the next ones.
+        moments.append(Moment(t, following - 1, grid, note(name, t, index)))
     return Strip(name, moments)
 
 

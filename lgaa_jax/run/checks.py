@@ -36,6 +36,7 @@ POSITIVE = (
     "replay.spread",
     "replay.pool_size",
     "replay.buffer_size",
+    "eval.every",
     "eval.classifier_steps",
     "retry_rate",
     "log.every",

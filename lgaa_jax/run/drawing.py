@@ -16,11 +16,11 @@ BLOCK_ROWS, BLOCK_COLUMNS = 2, 5  # of the samples of one task after one task, a
 
 
 def picture_paths(session: Session, task: int) -> dict[tuple[int, str], Path]:
-    """The picture of each task known after `task` and each kind."""
+    """The picture of each task that is drawn after `task` and each kind."""
     experiment = session.experiment
     return {
         (index, kind): grid_path(session.workdir, experiment.names, task, index, kind)
-        for index in experiment.learned(task)
+        for index in experiment.measured(task)
         for kind in grid_kinds(experiment)
     }
 
@@ -31,7 +31,7 @@ def draw_missing(session: Session, state: TrainState, task: int, log: ScalarLog 
     The log shows all of them: one that goes on from this step has dropped them.
     """
     paths = picture_paths(session, task)
-    for index in session.experiment.learned(task):
+    for index in session.experiment.measured(task):
         own = {kind: path for (i, kind), path in paths.items() if i == index}
         if not all(map(pictures.sound_png, own.values())):
             for kind, picture in task_grids(session.experiment, state, index).items():
@@ -43,7 +43,7 @@ def draw_missing(session: Session, state: TrainState, task: int, log: ScalarLog 
 
 
 def draw_sequence(session: Session) -> None:
-    """Draws samples of each task after each task that is learned by then: a row per task.
+    """Draws samples of each task after each task after which it was drawn: a row per task.
 
     They are cut from the pictures that were drawn after the tasks, so they need no state, and show
     the same codes and classes all along.

@@ -90,6 +90,11 @@ class Experiment:
         """Indices of the tasks that the model has met when `task` ends."""
         return range(len(self.tasks) if self.strategy.memory == "data" else task + 1)
 
+    def measured(self, task: int) -> list[int]:
+        """Those of them that are measured and drawn when `task` ends."""
+        all_of_them = (task + 1) % self.config.eval.every == 0 or task == len(self.tasks) - 1
+        return list(self.learned(task)) if all_of_them else [task]
+
 
 def build(config: ml_collections.ConfigDict) -> Experiment:
     """Loads the data and builds networks and step; raises UserError before anything is written."""

@@ -10,6 +10,7 @@ FREE_KEYS = {
     "devices": "it changes no result beyond rounding",
     "retries": "it acts where training would else stop, and the record tells of each time",
     "retry_rate": "it acts where training would else stop, and the record tells of each time",
+    "eval.every": AGAIN,
     "eval.generation": AGAIN,
     "eval.samples": AGAIN,
     "eval.classifier_steps": AGAIN,

@@ -115,7 +115,7 @@ def after_task(names: Sequence[str], record: Record) -> str:
     cells = matrix(record.measured, names, name)
     last = len(record.measured) - 1
     parts = [known_tasks(names, record)]
-    if name == "accuracy":
+    if name == "accuracy" and {*names[: last + 1]} <= record.measured[-1].keys():
         known = cells[: last + 1]
         parts.append(f"mean {lifelong.average_accuracy(known) / one:.1f}")
         if (forgotten := lifelong.forgetting(known)) is not None:

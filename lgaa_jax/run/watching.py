@@ -15,11 +15,11 @@ KEYS = 1 << 22  # offset of the task index in the keys; measurement.py has the o
 
 
 def warnings(experiment: Experiment, state: TrainState, task: int) -> Iterator[str]:
-    """A sentence on each learned task whose replay, as frozen after `task`, may have collapsed."""
+    """A sentence on each measured task whose replay, as frozen after `task`, may have collapsed."""
     if experiment.strategy.memory != "replay" or task + 1 == len(experiment.tasks):
         return
     nets, spec = experiment.nets, experiment.learner.spec
-    for index in experiment.learned(task):
+    for index in experiment.measured(task):
         key = jax.random.fold_in(experiment.eval_key, KEYS + index)
         mask = experiment.class_mask
         drawn, _ = sample_task(nets, state.sampler, key, index, SAMPLES, mask, spec.spread)

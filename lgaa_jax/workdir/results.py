@@ -9,7 +9,7 @@ eval                    the settings with which the last of it was measured
 retries                 [{task, step, back_to, rate}]: where a number was not finite, and the task
                         went on from an earlier step with its learning rates times `rate`
 accuracy                R[t][i], test accuracy on task i after task t; null where task i is not
-                        learned yet or has no classes
+                        learned yet, was not measured then (`eval.every`) or has no classes
 average_accuracy, forgetting, forgetting_by_task {task: value}, backward_transfer
                         of that matrix (evaluation/lifelong.py)
 clustering_accuracy     a matrix of that form, where labels are found
@@ -20,7 +20,7 @@ generation              {task: metrics of generated images} (docs/theory.md)
 risk                    [{after_task, task, terms of the bound}] (docs/theory.md)
 
 What was not computed, or came out as inf or nan, is absent. Metrics that have no matrix and no
-`after_task` are those after the last task.
+`after_task` are those after the last task after which all learned ones were measured.
 """
 
 import json
@@ -43,11 +43,13 @@ METRICS_VERSION = 2  # to be raised when a metric is added or changes its meanin
 def measured_with(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """The `eval` section as plain JSON values, and the version of the metrics.
 
-    Without `reference_dir`, which changes no number. What was measured with another one is not
-    compared with this, but measured again.
+    Without `reference_dir`, which changes no number, and `every` where it is 1. What was measured
+    with another one is not compared with this, but measured again.
     """
     settings = json.loads(json.dumps(config.eval.to_dict()))
     settings["metrics_version"] = METRICS_VERSION
+    if settings["every"] == 1:  # as of versions that did not have this key
+        del settings["every"]
     return {key: value for key, value in settings.items() if key != "reference_dir"}
 
 
@@ -78,7 +80,7 @@ def summary(
 
     end: step at which the last task ends; class_names: those of each task with labels.
     """
-    last = record.measured[-1] if record.measured else {}
+    last = _whole(names, record.measured)
     settings = record.measured_with[-1] if record.measured_with else None
     classes = {name: list(class_names[name]) for name in names if class_names.get(name)}
     result = {
@@ -107,9 +109,15 @@ def summary(
     return result | {name: group for name, group in groups.items() if group}
 
 
+def _whole(names: Sequence[str], measured: Sequence[Measured]) -> Measured:
+    """The last evaluation of all tasks that were learned by then; empty where there is none."""
+    whole = [row for t, row in enumerate(measured) if {*names[: t + 1]} <= row.keys()]
+    return whole[-1] if whole else {}
+
+
 def _accuracies(names: Sequence[str], measured: Sequence[Measured]) -> dict[str, Any]:
     """The accuracy matrix and what is computed of it; empty where no task has classes."""
-    if not measured or not _has(measured[-1], "accuracy"):
+    if not _has(_whole(names, measured), "accuracy"):
         return {}
     accuracy = matrix(measured, names, "accuracy")
     trained = accuracy[: len(measured)]

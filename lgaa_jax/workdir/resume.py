@@ -26,6 +26,7 @@ Flat = dict[str, Any]  # a config with dotted keys: {"a.b": 1}
 ADDED: Flat = {
     "data.background": "white",
     "eval.split": "test",
+    "eval.every": 1,
     "code_noise": 1.0,
     "learning_rate_warmup": 0.0,
     "net.projection": False,

@@ -25,6 +25,15 @@ def test_a_run_under_way_uses_the_last_row_present():
         assert lifelong.backward_transfer(rows) == pytest.approx(0.05)
 
 
+def test_rows_between_may_lack_earlier_tasks_and_those_at_the_end_do_not_count():
+    some = [[0.9, None, None], [None, 0.8, None], [0.6, 0.9, 0.75]]
+    assert lifelong.average_accuracy(some) == pytest.approx(0.75)
+    assert lifelong.forgetting_by_task(some) == pytest.approx({0: 0.3, 1: -0.1})
+    assert lifelong.backward_transfer(some) == pytest.approx((-0.3 + 0.1) / 2)
+    for f in (lifelong.average_accuracy, lifelong.forgetting, lifelong.backward_transfer):
+        assert f(some[:2]) == f(some[:1])
+
+
 def test_undefined_after_one_task():
     assert lifelong.average_accuracy(R[:1]) == pytest.approx(0.9)
     assert lifelong.forgetting(R[:1]) is None
@@ -92,7 +101,7 @@ def test_nothing_forgotten_when_accuracies_never_change():
         ([0.1, 0.2], "two axes"),
         ([[None, None]], "empty"),
         ([[0.1], [0.2]], "more rows than tasks"),
-        ([[0.1, None], [None, 0.2]], "task 0 after task 1"),
+        ([[None, None], [0.1, 0.2]], "task 0 after task 0"),
     ],
 )
 def test_refuses(bad, says):

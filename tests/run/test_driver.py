@@ -8,7 +8,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from conftest import assert_equal, read_json, shown, small_config
+from conftest import assert_equal, read_json, shown, small_config, untrained_run
 
 from lgaa_jax.data import embedded, sources
 from lgaa_jax.errors import UserError
@@ -376,6 +376,30 @@ def test_another_config_is_refused_in_the_same_workdir(whole):
         driver.run(small_config(seed=1), whole[0])
     with pytest.raises(UserError, match=r"another net\.width"):
         driver.evaluate(small_config(**{"net.width": 16}), whole[0])
+
+
+def test_of_many_tasks_those_before_are_measured_now_and_then(tmp_path):
+    changes = {"tasks": "digits[0-4],letters,digits[5-9],letters[0-2]", "max_tasks": 4}
+    changes |= {"eval.generation": "never", "eval.every": 3}
+    untrained_run(small_config(**changes), tmp_path)
+    results = read_json(tmp_path / "results.json")
+    assert [[v is not None for v in row] for row in results["accuracy"]] == [
+        [True, False, False, False],
+        [False, True, False, False],
+        [True, True, True, False],
+        [True] * 4,
+    ]
+    assert len(results["domain_accuracy"]) == 4
+    assert set(results["forgetting_by_task"]) == set(results["tasks"][:3])
+    after = {entry["after_task"] for entry in results["risk"] if entry["task"] == "letters"}
+    assert after == set(results["tasks"][1:])
+    drawn = sorted(p.parent.name[0] for p in tmp_path.glob("images/*/*_generated.png"))
+    assert drawn == ["0", "1", "2", "2", "2", "3", "3", "3", "3"]
+    # What was left out is measured when it is asked for.
+    driver.evaluate(small_config(**changes | {"eval.every": 1}), tmp_path)
+    accuracy = read_json(tmp_path / "results.json")["accuracy"]
+    assert accuracy[1][0] is not None
+    assert accuracy[2:] == results["accuracy"][2:]
 
 
 def test_eval_needs_a_run_and_a_step_that_it_kept(whole, tmp_path):
