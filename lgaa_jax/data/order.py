@@ -29,6 +29,7 @@ def _permutation(n: int, seed: int, task: int, epoch: int) -> np.ndarray:
     key = n, seed, task, epoch
     if key not in _kept:
         _kept[key] = np.random.default_rng((seed, task, epoch)).permutation(n)
+        _kept.pop((n, seed, task, epoch - 2), None)  # a batch may lie in the one before
         while len(_kept) > 1 and (len(_kept) > MOST or _bytes_kept() > MOST_BYTES):
             _kept.popitem(last=False)
     _kept.move_to_end(key)

@@ -47,11 +47,9 @@ class Streamed:
 
     def __init__(self, experiment: Experiment, state: TrainState, task: int, calls: np.ndarray):
         config, self._layout = experiment.config, experiment.layout
-        self._columns = local_columns(self._layout, config.batch_size)
-        self._rows = experiment.batches.rows(
-            task, state, calls, experiment.steps_per_call, self._columns
-        )
         self._size, self._workers = config.batch_size, config.data.workers
+        columns = local_columns(self._layout, self._size)
+        self._rows = experiment.batches.rows(task, state, calls, experiment.steps_per_call, columns)
 
     def __iter__(self) -> Generator[Given, None, None]:
         with contextlib.closing(ahead(self._rows, self._workers)) as read:
@@ -59,18 +57,8 @@ class Streamed:
                 yield functools.partial(self._given, rows)
 
     def _given(self, rows: Pool) -> tuple[Pool, None]:
-        return Pool(*map(self._placed, rows)), None
-
-    def _placed(self, rows: Array) -> jax.Array:
-        """Rows [K, b, ...] on the devices that compute them, as an array [K, B, ...]."""
-        sharding, first = self._layout.by_row(axis=1), self._columns.start
-
-        def part(index: tuple[slice, ...] | None) -> Array:
-            start, stop, _ = (index[1] if index else slice(None)).indices(self._size)
-            return rows[:, start - first : stop - first]
-
-        shape = (len(rows), self._size, *rows.shape[2:])
-        return jax.make_array_from_callback(shape, sharding, part)
+        place = functools.partial(placed, layout=self._layout, size=self._size)
+        return Pool(*map(place, rows)), None
 
 
 def local_columns(layout: Layout, size: int) -> slice:
@@ -78,3 +66,18 @@ def local_columns(layout: Layout, size: int) -> slice:
     parts = layout.by_row().addressable_devices_indices_map((size,))
     ends = [index[0].indices(size) for index in parts.values() if index is not None]
     return slice(min(start for start, _, _ in ends), max(stop for _, stop, _ in ends))
+
+
+def placed(rows: Array, layout: Layout, size: int) -> jax.Array:
+    """Rows of K batches on the devices that compute them, as an array [K, B, ...].
+
+    rows: [K, b, ...], those of `local_columns`; size: B.
+    """
+    first = local_columns(layout, size).start
+
+    def part(index: tuple[slice, ...] | None) -> Array:
+        start, stop, _ = (index[1] if index else slice(None)).indices(size)
+        return rows[:, start - first : stop - first]
+
+    shape = (len(rows), size, *rows.shape[2:])
+    return jax.make_array_from_callback(shape, layout.by_row(axis=1), part)

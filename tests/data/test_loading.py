@@ -418,6 +418,13 @@ def test_of_the_orders_only_some_bytes_are_kept_those_asked_for_last(monkeypatch
     assert [task for _, _, task, _ in order._kept] == [3, 4]
 
 
+def test_of_one_task_two_epochs_are_kept():
+    order._kept.clear()
+    for step in range(40):
+        order.stream_indices(50, 16, 0, 0, step)
+    assert [epoch for *_, epoch in order._kept] == [11, 12]
+
+
 def test_the_order_differs_between_seeds_tasks_and_epochs():
     arguments = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
     orders = [tuple(order.stream_indices(50, 50, *a).tolist()) for a in arguments]
