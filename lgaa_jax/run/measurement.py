@@ -37,8 +37,8 @@ def measure(
     """All metrics after `task`, by task name; of a group, names begin with the group's.
 
     Of the tasks that `Experiment.measured` says. A metric that cannot be computed of a task's data
-    is left out. earlier: parameters of the class
-    model at the end of each task before this one, for the risk.
+    is left out. earlier: parameters of the class model at the end of each task before this one, for
+    the risk.
     """
     return {
         experiment.names[i]: _measure_one(experiment, state, i, task, earlier, workdir)
