@@ -57,8 +57,9 @@ def _matrix(R: Matrix) -> np.ndarray:
         raise ValueError(f"an accuracy matrix has two axes, not the shape {r.shape}")
     if r.shape[0] > r.shape[1]:
         raise ValueError(f"the accuracy matrix has more rows than tasks: {r.shape}")
-    there, classed = ~np.isnan(r), ~np.isnan(r).all(axis=0)
-    learned = np.tri(*r.shape, dtype=bool) & classed
+    there = np.asarray(~np.isnan(r))
+    classed = np.asarray(there.any(axis=0))
+    learned = np.tri(*r.shape, dtype=np.bool_) & classed
     whole = np.flatnonzero((there | ~learned).all(axis=1) & there.any(axis=1))
     if not whole.size:
         raise ValueError("the accuracy matrix is empty: no task has been evaluated yet")
