@@ -73,11 +73,10 @@ def placed(rows: Array, layout: Layout, size: int) -> jax.Array:
 
     rows: [K, b, ...], those of `local_columns`; size: B.
     """
-    first = local_columns(layout, size).start
-
-    def part(index: tuple[slice, ...] | None) -> Array:
-        start, stop, _ = (index[1] if index else slice(None)).indices(size)
-        return rows[:, start - first : stop - first]
-
+    first, sharding = local_columns(layout, size).start, layout.by_row(axis=1)
     shape = (len(rows), size, *rows.shape[2:])
-    return jax.make_array_from_callback(shape, layout.by_row(axis=1), part)
+    parts = []
+    for device, index in sharding.addressable_devices_indices_map(shape).items():
+        start, stop, _ = (index[1] if index else slice(None)).indices(size)
+        parts.append(jax.device_put(rows[:, start - first : stop - first], device))
+    return jax.make_array_from_single_device_arrays(shape, sharding, parts)

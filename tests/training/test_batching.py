@@ -90,9 +90,9 @@ def test_what_the_program_knows_of_reserved_tasks_does_not_change_when_they_come
     changes = {"max_tasks": 3, "steps_per_task": 0 if epochs else 5, "epochs_per_task": epochs}
     alike = (TASKS[0], TASKS[1], TASKS[1])
     before, after = make_batches(alike[:2], **changes), make_batches(alike, **changes)
-    assert before.num_replay() == after.num_replay() == 5
-    assert before.planned_ends() == after.planned_ends() == after.ends()
-    assert before.ends() == after.ends()[:2]
+    assert before.places.num_replay() == after.places.num_replay() == 5
+    assert before.places.planned_ends() == after.places.planned_ends() == after.places.ends()
+    assert before.places.ends() == after.places.ends()[:2]
 
 
 def test_a_task_without_labels_and_a_reserved_one_have_no_classes():
@@ -160,14 +160,14 @@ def test_the_share_of_labelled_rows_changes_nothing_where_all_images_or_none_car
     )
     for tasks in (TASKS, (none, *TASKS[1:])):
         feed = make_batches(tasks, steps_per_task=100, labelled_share=share)
-        np.testing.assert_array_equal(feed.places.indices(0, 3), plain.indices(0, 3))
+        np.testing.assert_array_equal(feed.places.indices(0, 3), plain.places.indices(0, 3))
 
 
 def test_without_a_share_of_labelled_rows_images_come_as_they_are():
     tasks = tuple(partly_labelled(task) for task in TASKS)
     feed = make_batches(tasks, steps_per_task=100, labelled_share=0.0)
     np.testing.assert_array_equal(
-        feed.places.indices(0, 3), make_batches(steps_per_task=100).indices(0, 3)
+        feed.places.indices(0, 3), make_batches(steps_per_task=100).places.indices(0, 3)
     )
 
 
@@ -266,7 +266,7 @@ def test_joint_batches_smaller_than_the_number_of_tasks_take_them_in_turns():
     for task in range(11):
         epochs = np.sort(seen[place % 11 == task].reshape(8, 7))
         np.testing.assert_array_equal(epochs, np.tile(50 * (task % 3) + np.arange(7), (8, 1)))
-    np.testing.assert_array_equal(feed.places.indices(10, 5), again.indices(3, 5))
+    np.testing.assert_array_equal(feed.places.indices(10, 5), again.places.indices(3, 5))
 
 
 def test_a_single_real_image_carries_a_label_as_often_as_the_share_says():
