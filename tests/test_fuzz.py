@@ -144,14 +144,17 @@ def test_a_folder_of_images_is_refused_or_every_image_is_loaded_or_named(
         shutil.rmtree(tmp_path)
         mistakes.image_folder(rng, tmp_path / "images")
         source = folders.PREFIX + quoted(str(tmp_path / "images"))
-        given = source, FORM.fit, {}, skip_broken, tmp_path / "cache"
+        folder = outcome(folders.scan, source)
+        if folder is None:
+            return "refused"
+        given = source, folder, FORM.fit, {}, skip_broken, tmp_path / "cache"
         found = outcome(folder_images.load, *given)
         if found is None:
             return "refused"
         for images, labels in (found.train, found.test):
             assert images.shape == (len(labels), 8, 8, 1)
             assert len(labels)
-            assert set(labels) <= {-1, *range(len(found.class_names))}
+            assert set(labels) <= {-1, *range(len(folder.class_names))}
         again = folder_images.load(*given)  # as it was kept
         assert again.notes == found.notes
         assert same(again[:2], found[:2])
@@ -197,6 +200,7 @@ def damage(rng, path):
         path.unlink()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Orbax's readers
 @lengths(15, 1000)
 def test_of_damaged_checkpoints_nothing_wrong_is_read(explore, examples, saved, tmp_path):
     workdir, states = saved
