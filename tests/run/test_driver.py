@@ -378,6 +378,7 @@ def test_another_config_is_refused_in_the_same_workdir(whole):
         driver.evaluate(small_config(**{"net.width": 16}), whole[0])
 
 
+@pytest.mark.slow
 def test_of_many_tasks_those_before_are_measured_now_and_then(tmp_path):
     changes = {"tasks": "digits[0-4],letters,digits[5-9],letters[0-2]", "max_tasks": 4}
     changes |= {"eval.generation": "never", "eval.every": 3}

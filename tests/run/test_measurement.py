@@ -14,8 +14,10 @@ from lgaa_jax.data.split import Split
 from lgaa_jax.evaluation import classifier
 from lgaa_jax.networks.modules import ClassModel
 from lgaa_jax.run import measurement
+from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.training.devices import ONE_DEVICE
 from lgaa_jax.training.replay import ReplaySpec
+from lgaa_jax.training.strategies import STRATEGIES
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,6 +50,17 @@ def experiment(digits):
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     return tmp_path_factory.mktemp("run")
+
+
+@pytest.mark.parametrize("strategy", ["lgaa", "joint"])
+def test_the_tasks_before_are_measured_now_and_then_and_after_the_last(strategy):
+    run = types.SimpleNamespace(
+        config=small_config(**{"eval.every": 3}), tasks=range(5), strategy=STRATEGIES[strategy]
+    )
+    run.learned = lambda task: Experiment.learned(run, task)
+    of_all = range(5) if strategy == "joint" else range(3)
+    expected = [[0], [1], [*of_all], [3], [*range(5)]]
+    assert [Experiment.measured(run, task) for task in range(5)] == expected
 
 
 def measured(experiment, workdir, monkeypatch, images, labels):
