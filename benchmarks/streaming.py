@@ -144,10 +144,11 @@ def train(root: str, cache: str, steps: int, streaming: str) -> None:
     c.tasks, c.steps_per_task, c.eval.generation = "many", steps, "never"
     c.data.update(size=32, data_dir=root, cache_dir=cache, streaming=streaming)
     c.log.every = c.log.checkpoint_every = steps
-    first, update = [], Progress.update
+    first, busy, update = [], [], Progress.update
 
     def told(self, count=1):
         first.append(time.time() - float(os.environ["BEGIN"]))
+        busy.append(time.process_time())
         update(self, count)
 
     with (
@@ -157,13 +158,14 @@ def train(root: str, cache: str, steps: int, streaming: str) -> None:
         driver.run(c, folder)
     most = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     step_s = (first[-1] - first[0]) / (len(first) - 1)
-    print(json.dumps({"start_s": first[0], "step_s": step_s, "most_bytes": most}))
+    found = {"start_s": first[0], "start_cpu_s": busy[0], "step_s": step_s, "most_bytes": most}
+    print(json.dumps(found))
 
 
 def size(args: argparse.Namespace) -> dict:
     """Start and memory by the number of images."""
     found = {}
-    print(f"{'images':>10}{'start':>7}{'start s':>9}{'step ms':>9}{'most MB':>9}")
+    print(f"{'images':>10}{'start':>8}{'seconds':>9}{'of CPU':>8}{'step ms':>9}{'most MB':>9}")
     with tempfile.TemporaryDirectory() as compiled:
         for n in map(int, args.images.split(",")):
             with tempfile.TemporaryDirectory() as root, tempfile.TemporaryDirectory() as cache:
@@ -179,8 +181,8 @@ def size(args: argparse.Namespace) -> dict:
                     row = json.loads(done.stdout.splitlines()[-1])
                     found[f"{n} {start}"] = row
                     print(
-                        f"{n:>10}{start:>7}{row['start_s']:9.1f}{1e3 * row['step_s']:9.1f}"
-                        f"{row['most_bytes'] / 1e6:9.0f}",
+                        f"{n:>10}{start:>8}{row['start_s']:9.1f}{row['start_cpu_s']:8.1f}"
+                        f"{1e3 * row['step_s']:9.1f}{row['most_bytes'] / 1e6:9.0f}",
                         flush=True,
                     )
     return found
