@@ -1,5 +1,6 @@
 """The samples of each task along the sequence, and the grids after its last task."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def _strip(name: str, run: Written, index: int, size: Size, note: Note) -> Strip
     known = [t for t in range(run.stops) if run.grid(t, index, "generated").exists()]
     if unknown := known[0] if known else run.stops:
         moments.append(Moment(0, unknown - 1, None, NOT_LEARNED))
-    for t, following in zip(known, [*known[1:], run.stops], strict=True):
+    for t, following in itertools.pairwise([*known, run.stops]):
         alt = samples.described(
             f"{name} generated".strip(),
             run.short[index],

@@ -53,7 +53,7 @@ def matrix_table(written: Written) -> Table | None:
             rows.append((f"after {short[t]}", cells))
     caption = (
         f"{written.split.capitalize()} {metric(name).title} on each task (columns) after each task "
-        "(rows). Paler: worse. A dash: not learned yet, or a task without classes."
+        "(rows). Paler: worse. A dash: not learned or not measured then, or a task without classes."
     )
     return Table(caption, "", short, rows)
 
