@@ -44,7 +44,16 @@ SEEDS = flags.DEFINE_list("seeds", None, "Seeds that compare runs; default the c
 DEVICES = flags.DEFINE_list(
     "devices", None, "Numbers of the GPUs or TPU chips that compare uses, a run at a time on each."
 )
+COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "HOST:PORT of process 0, where several processes train one model."
+)
+PROCESSES = flags.DEFINE_integer(
+    "processes", None, "How many processes there are; 1: this one alone, whatever SLURM says."
+)
+PROCESS = flags.DEFINE_integer("process", None, "Which of them this is, from 0 on.")
 ONLY_WITH = {
+    "coordinator": ("train", "eval"),
+    "process": ("train", "eval"),
     "step": ("eval", "export", "rerun"),
     "strategies": ("compare",),
     "seeds": ("compare",),
@@ -147,47 +156,69 @@ def main(argv: list[str]) -> None:
         if flags.FLAGS[name].value is not None and MODE.value not in modes:
             sys.exit(f"launch.py: --{name} goes with --mode={' or '.join(modes)}.")
     workdir = WORKDIR.value or default_workdir()
+    peers = None
     try:
         interrupts.heed()
         if MODE.value == "compare":
             compare(workdir)
             return
         # JAX, Flax and Orbax take seconds to import: a mistake in the flags is told before that.
-        from lgaa_jax.run import driver
+        from lgaa_jax.run import cluster
 
-        if MODE.value == "train":
-            from configs import default
-
-            driver.run(CONFIG.value, workdir, default.get_config())
-        elif MODE.value == "explore":
-            from lgaa_jax.run import exploring
-
-            exploring.explore(CONFIG.value, workdir)
-        elif MODE.value == "verify":
-            from lgaa_jax.run import verifying
-
-            sys.exit(0 if verifying.verify(workdir) else 1)
-        elif MODE.value == "rerun":
-            from lgaa_jax.run import rerun
-
-            rerun.rerun(CONFIG.value, workdir, STEP.value)
-        elif MODE.value == "export":
-            from lgaa_jax.run import calling
-
-            print(f"exported    {calling.export(workdir, step=STEP.value)}")
-        else:
-            driver.evaluate(CONFIG.value, workdir, STEP.value)
-    except UserError as error:
-        sys.exit(f"launch.py: {error}")
-    except OSError as error:
-        if error.filename is None:
+        flags_of_it = COORDINATOR.value, PROCESSES.value, PROCESS.value
+        peers = cluster.join(MODE.value, *flags_of_it)
+        act(workdir)
+        if peers is not None:
+            peers.part()
+    except Exception as error:
+        text = sentence(error)
+        if peers is not None:
+            peers.fail(error, text)
+        if text is None:
             raise
-        sys.exit(
-            f"launch.py: {error.filename}: {error.strerror}; once that is mended, the same command "
-            "goes on from the last checkpoint."
-        )
+        sys.exit(f"launch.py: {text}")
     except KeyboardInterrupt as error:
         interrupts.leave(error)
+
+
+def act(workdir: str) -> None:
+    """Does what --mode says, but for compare."""
+    from lgaa_jax.run import driver
+
+    if MODE.value == "train":
+        from configs import default
+
+        driver.run(CONFIG.value, workdir, default.get_config())
+    elif MODE.value == "explore":
+        from lgaa_jax.run import exploring
+
+        exploring.explore(CONFIG.value, workdir)
+    elif MODE.value == "verify":
+        from lgaa_jax.run import verifying
+
+        sys.exit(0 if verifying.verify(workdir) else 1)
+    elif MODE.value == "rerun":
+        from lgaa_jax.run import rerun
+
+        rerun.rerun(CONFIG.value, workdir, STEP.value)
+    elif MODE.value == "export":
+        from lgaa_jax.run import calling
+
+        print(f"exported    {calling.export(workdir, step=STEP.value)}")
+    else:
+        driver.evaluate(CONFIG.value, workdir, STEP.value)
+
+
+def sentence(error: Exception) -> str | None:
+    """What to say of an error; None where it is a mistake of the program."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return (
+            f"{error.filename}: {error.strerror}; once that is mended, the same command goes on "
+            "from the last checkpoint."
+        )
+    return None
 
 
 def compare(workdir: str) -> None:
@@ -201,6 +232,7 @@ def compare(workdir: str) -> None:
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
     command = [sys.executable, os.path.abspath(__file__), f"--config={config_path()}"]
     command += [f"--config.{key}={value}" for key, value in overrides.items()]
+    command += ["--processes=1"]  # they would take the processes of this one for theirs
     table = comparison.run(
         config,
         workdir,

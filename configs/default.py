@@ -26,6 +26,9 @@ def get_config() -> ml_collections.ConfigDict:
     # GPUs or TPU chips among which the rows of a batch are divided; 0: all there are, of a CPU one.
     # Changes no result beyond rounding.
     c.devices = 0
+    # Whether the devices divide large parameters and their optimisers' numbers among them, where
+    # each else holds all. For networks that one device has no room for: more moves in a step.
+    c.shard_state = False
     c.batch_size = 64  # rows of one training batch, real and replayed together
     c.steps_per_task = 1500  # training steps of each task; 0: use epochs_per_task
     c.epochs_per_task = 0.0  # passes over the task's real images; read when steps_per_task is 0

@@ -31,17 +31,17 @@ def in_batches(
     parts = (
         layout.put([filled(c[i : i + size], size) for c in columns]) for i in range(0, n, size)
     )
-    return collected((program(*part) for part in parts), n)
+    return collected((program(*part) for part in parts), n, layout)
 
 
-def collected(results: Iterable[Any], n: int) -> Any:
+def collected(results: Iterable[Any], n: int, layout: Layout = ONE_DEVICE) -> Any:
     """The first n rows of trees of arrays [B, ...], one below the other, on the host.
 
     Each result is fetched and let go before the next is asked for. The whole is made once, and
     not put together of parts, which would take twice the memory.
     """
     whole, start = None, 0
-    for result in map(jax.device_get, results):
+    for result in map(layout.fetch, results):
         if whole is None:
             whole = jax.tree.map(lambda rows: np.empty((n, *rows.shape[1:]), rows.dtype), result)
         for target, rows in zip(jax.tree.leaves(whole), jax.tree.leaves(result), strict=True):

@@ -30,7 +30,8 @@ from lgaa_jax.networks.layers import ClassNetwork
 from lgaa_jax.networks.modules import ClassModel
 from lgaa_jax.networks.nets import Params
 from lgaa_jax.seals import closed, unclosed
-from lgaa_jax.training import losses
+from lgaa_jax.training import hosts, losses
+from lgaa_jax.training.devices import ONE_DEVICE, Layout
 
 FOLDER = "reference"  # of a workdir, where they are kept
 BATCH, PREDICT_BATCH = 64, 250
@@ -49,6 +50,7 @@ class Classifier:
 
     model: ClassNetwork
     params: Params
+    layout: Layout = ONE_DEVICE  # of the devices that the parameters lie on
 
     def __call__(self, images: Images) -> tuple[np.ndarray, np.ndarray]:
         """images: [n, H, W, C] uint8 -> classes [n] int32, hidden features [n, F] float32."""
@@ -62,11 +64,11 @@ class Classifier:
 
     def _parts(self, images: Images) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Classes and features, some at a time."""
-        n = len(images)
-        for start in range(0, n, PREDICT_BATCH):
+        n, size = len(images), self.layout.round_up(PREDICT_BATCH)
+        for start in range(0, n, size):
             # Always a full batch: one shape, one program.
-            indices = np.arange(start, start + PREDICT_BATCH) % n
-            classes, features = jax.device_get(_predict(self.model, self.params, images[indices]))
+            batch = self.layout.put(images[np.arange(start, start + size) % n])
+            classes, features = self.layout.fetch(_predict(self.model, self.params, batch))
             yield classes[: n - start], features[: n - start]
 
 
@@ -107,6 +109,22 @@ def reference(split: Split, steps: int, folder: str | os.PathLike[str]) -> Class
             error.strerror,
         )
     return trained
+
+
+def made_once(layout: Layout, make: Callable[[], Classifier]) -> Classifier:
+    """A classifier on all devices of a layout.
+
+    Of several processes the first makes it: what its disk holds, the others need not have.
+    """
+    if layout.num_devices == 1:
+        return make()
+
+    def on_host() -> Classifier:
+        made = make()
+        return dataclasses.replace(made, params=jax.device_get(made.params))
+
+    made = hosts.shared(on_host)
+    return Classifier(made.model, layout.place(made.params, layout.whole), layout)
 
 
 def _name(model: ClassModel, split: Split, steps: int) -> str:

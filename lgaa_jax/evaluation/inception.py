@@ -10,6 +10,7 @@ import os
 import numpy as np
 
 from lgaa_jax.errors import UserError
+from lgaa_jax.evaluation.sample_metrics import frechet_distance
 
 BATCH = 50
 
@@ -45,3 +46,8 @@ def features(images: np.ndarray, weights: str) -> np.ndarray:
             for start in range(0, len(rgb), BATCH)
         ]
     return np.concatenate(parts)
+
+
+def distance(real: np.ndarray, fake: np.ndarray, weights: str) -> float:
+    """The FID of two sets of images as `features` takes them."""
+    return frechet_distance(*(features(images, weights) for images in (real, fake)))

@@ -25,12 +25,17 @@ def picture_paths(session: Session, task: int) -> dict[tuple[int, str], Path]:
     }
 
 
+def all_drawn(session: Session, task: int) -> bool:
+    """Whether the pictures of the end of `task` are there, and sound."""
+    return all(map(pictures.sound_png, picture_paths(session, task).values()))
+
+
 def draw_missing(session: Session, state: TrainState, task: int, log: ScalarLog | None) -> None:
     """Draws those pictures of the state at the end of `task` that are missing or damaged.
 
     The log shows all of them: one that goes on from this step has dropped them.
     """
-    paths = picture_paths(session, task)
+    paths, state = picture_paths(session, task), session.experiment.layout.local(state)
     for index in session.experiment.measured(task):
         own = {kind: path for (i, kind), path in paths.items() if i == index}
         if not all(map(pictures.sound_png, own.values())):

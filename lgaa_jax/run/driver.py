@@ -8,15 +8,16 @@ import ml_collections
 from lgaa_jax.files import PathLike
 from lgaa_jax.run import drawing, finishing, retrying, watching
 from lgaa_jax.run.health import NotFiniteError
-from lgaa_jax.run.session import Session, at_work, open_session, require_checkpoints
+from lgaa_jax.run.reading import require_checkpoints
+from lgaa_jax.run.session import Session, at_work, open_session
 from lgaa_jax.run.tables import so_far
 from lgaa_jax.run.training import train_task
+from lgaa_jax.training import hosts
 from lgaa_jax.training.settings import fixed_settings, keep_compiled
 from lgaa_jax.training.state import TrainState, begin_task
 from lgaa_jax.workdir.metadata import write_metadata
 from lgaa_jax.workdir.picture_files import FOLDER
 from lgaa_jax.workdir.record import Record
-from lgaa_jax.workdir.scalars import ScalarLog
 
 
 @fixed_settings()
@@ -37,8 +38,9 @@ def run(
     opened = open_session(config, workdir, defaults)
     with at_work(opened) as session, session.told_when_interrupted():
         experiment = session.experiment
-        restored = session.checkpoints.newest(session.restore)
-        write_metadata(session.workdir, session.written)
+        restored = session.newest()
+        if session.first:
+            write_metadata(session.workdir, session.written)
         state, record = restored or (session.fresh(), Record())
         step, total = int(state.step), experiment.ends[-1]
         going_on = "finished" if step == total else f"going on at step {step} of {total}"
@@ -52,6 +54,7 @@ def run(
             except NotFiniteError as failure:
                 state, record = retrying.back(session, failure, record.retries)
         _close(session, record)
+        hosts.together()  # the first writes for longer than the others
     return state
 
 
@@ -63,7 +66,7 @@ def _train(session: Session, state: TrainState, record: Record) -> tuple[TrainSt
     if step < total:
         console.say("compiling ...")
     with (
-        ScalarLog(session.workdir, step, logged) as log,
+        session.scalar_log(step, logged) as log,
         console.progress(total, step) as progress,
     ):
         for task in range(int(state.task), len(experiment.tasks)):
@@ -77,7 +80,8 @@ def _train(session: Session, state: TrainState, record: Record) -> tuple[TrainSt
             if step < total:
                 finishing.write_results(session, record)
                 console.after_task(experiment.names, record)
-                for sentence in watching.warnings(experiment, state, task):
+                shown = experiment.evaluable(state)
+                for sentence in watching.warnings(experiment, shown, task) if session.first else ():
                     console.say(f"warning: {sentence}")
     return state, record
 
@@ -91,11 +95,12 @@ def evaluate(
     The last rewrites results.json; another step goes into results-STEP.json beside it.
     """
     keep_compiled()
-    require_checkpoints(workdir)
+    hosts.shared(lambda: require_checkpoints(workdir))
     # The file of evaluations goes up to the last step: an earlier one must not cut it short.
     opened = dataclasses.replace(open_session(config, workdir), keeps=step is None)
     with at_work(opened) as session:
-        state, record = session.checkpoints.at(step, session.restore)
+        state, record = session.at(step)
+        state = session.experiment.evaluable(state)
         task, at_end = int(state.task), int(state.step) in session.experiment.ends
         status = f"step {int(state.step)} of {session.experiment.ends[-1]}"
         session.console.opening(session.experiment, session.workdir, state, status)
@@ -103,16 +108,18 @@ def evaluate(
         record = finishing.evaluate_task(session, state, record, task)
         if step is None and at_end:
             session.keep(record)
-            drawing.draw_missing(session, state, task, None)
-        return _close(
-            session, record, finishing.RESULTS if step is None else f"results-{step}.json"
-        )
+            if session.first:
+                drawing.draw_missing(session, state, task, None)
+        name = finishing.RESULTS if step is None else f"results-{step}.json"
+        results = _close(session, record, name)
+        hosts.together()
+    return results
 
 
 def _close(session: Session, record: Record, name: str = finishing.RESULTS) -> dict[str, Any]:
     """Writes and shows the results; of a finished run also the picture of the whole sequence."""
     results = finishing.write_results(session, record, name)
-    if name == finishing.RESULTS and results["finished"]:
+    if name == finishing.RESULTS and results["finished"] and session.first:
         drawing.draw_sequence(session)
     paths = session.workdir / name, session.workdir / FOLDER
     session.console.closing(session.experiment.names, record, results, *paths)

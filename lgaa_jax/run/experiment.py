@@ -20,7 +20,7 @@ from lgaa_jax.training.batching import Batches
 from lgaa_jax.training.devices import Layout, build_layout
 from lgaa_jax.training.learner import Learner, build_learner
 from lgaa_jax.training.replay import replay_spec
-from lgaa_jax.training.state import TrainState
+from lgaa_jax.training.state import TrainState, shardings
 from lgaa_jax.training.strategies import STRATEGIES, Strategy
 from lgaa_jax.training.train_step import make_train_steps
 
@@ -37,6 +37,7 @@ class Experiment:
     batches: Batches
     ends: tuple[int, ...]  # step at which each task ends
     init: Callable[[], TrainState]
+    where: TrainState  # the sharding of each array of a state
     train_steps: Callable
     steps_per_call: int
     train_key: jax.Array
@@ -86,6 +87,15 @@ class Experiment:
         """[N, U] bool: the classes that each task has."""
         return self.learner.spec.class_mask
 
+    def evaluable(self, state: TrainState) -> TrainState:
+        """The state as evaluation takes it: each device has all of it.
+
+        Where the devices divide a state, without what the optimisers keep.
+        """
+        if not self.layout.divides:
+            return state
+        return self.layout.whole_of(state.replace(opt={}))
+
     def learned(self, task: int) -> range:
         """Indices of the tasks that the model has met when `task` ends."""
         return range(len(self.tasks) if self.strategy.memory == "data" else task + 1)
@@ -112,6 +122,8 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
     # Initialisation runs once: on a CPU, to optimise its code takes far longer than to run it.
     on_cpu = jax.default_backend() == "cpu"
     options = {"xla_backend_optimization_level": 0} if on_cpu else None
+    init = jax.jit(functools.partial(learner.init, init_key), compiler_options=options)
+    where = shardings(jax.eval_shape(init), layout)
     return Experiment(
         config=config,
         strategy=strategy,
@@ -120,16 +132,17 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
         learner=learner,
         batches=batches,
         ends=batches.places.ends(),
-        init=jax.jit(functools.partial(learner.init, init_key), compiler_options=options),
+        init=init,
+        where=where,
         train_steps=jax.jit(
             make_train_steps(learner.train_step),
             donate_argnums=0,
             # Of several devices XLA would choose by itself which holds what of the results.
-            out_shardings=layout.whole if layout.num_devices > 1 else None,
+            out_shardings=(where, layout.whole) if layout.num_devices > 1 else None,
             compiler_options=ops.compiler_options(),
         ),
         steps_per_call=config.steps_per_call or (1 if on_cpu else config.log.every),
-        train_key=jax.device_put(train_key, layout.whole),
+        train_key=layout.place(train_key, layout.whole),
         eval_key=eval_key,
     )
 

@@ -13,8 +13,9 @@ from lgaa_jax.files import PathLike, write_json
 from lgaa_jax.model.loading import load
 from lgaa_jax.run.finishing import EXPLORED, RESULTS
 from lgaa_jax.run.illustrating import ROWS, Explored, draw, draw_traversal, some
+from lgaa_jax.run.reading import require_checkpoints
 from lgaa_jax.run.reporting import report_run
-from lgaa_jax.run.session import Session, at_work, open_session, require_checkpoints
+from lgaa_jax.run.session import Session, at_work, open_session
 from lgaa_jax.training.settings import fixed_settings, keep_compiled
 from lgaa_jax.training.strategies import STRATEGIES
 from lgaa_jax.workdir import pictures, results

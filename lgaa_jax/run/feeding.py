@@ -39,7 +39,7 @@ class Held:
         indices = np.zeros((experiment.steps_per_call, experiment.config.batch_size), np.int32)
         for row, step in enumerate(range(start, end)):
             indices[row] = experiment.batches.places.indices(self._task, step)
-        return self._pool, jax.device_put(indices, experiment.layout.by_row(axis=1))
+        return self._pool, experiment.layout.place(indices, experiment.layout.by_row(axis=1))
 
 
 class Streamed:

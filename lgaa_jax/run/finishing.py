@@ -1,18 +1,19 @@
 """What follows the training of a task: its evaluation, results.json and report.html."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from lgaa_jax.files import read_json, write_json
+from lgaa_jax.files import read_json
 from lgaa_jax.run import drawing, measurement
 from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.run.reporting import report_run
 from lgaa_jax.run.session import Session
+from lgaa_jax.training import hosts
 from lgaa_jax.training.state import TrainState
-from lgaa_jax.workdir import pictures
 from lgaa_jax.workdir.record import Record
 from lgaa_jax.workdir.results import measured_with, summary
 from lgaa_jax.workdir.scalars import EVALUATION, ScalarLog
@@ -28,13 +29,14 @@ def finish_task(
 
     Done before with other `eval.*` values, it is done again. Returns the record with it.
     """
-    settings = measured_with(session.experiment.config)
+    settings, state = measured_with(session.experiment.config), session.experiment.evaluable(state)
     if len(record.measured) <= task or record.measured_with[task] != settings:
         record = evaluate_task(session, state, record, task)
         session.keep(record)
         if log is not None:
             log.scalars(int(state.step), task, flat(record.measured[task]))
-    drawing.draw_missing(session, state, task, log)
+    if session.first:
+        drawing.draw_missing(session, state, task, log)
     return record
 
 
@@ -56,11 +58,11 @@ def complete(session: Session, record: Record, before: int) -> Record:
     settings = measured_with(session.experiment.config)
     for task in range(before):
         measured = len(record.measured) > task and record.measured_with[task] == settings
-        drawn = all(map(pictures.sound_png, drawing.picture_paths(session, task).values()))
+        drawn = hosts.shared(functools.partial(drawing.all_drawn, session, task))
         if not measured or not drawn:
             step = session.experiment.ends[task]
             session.console.say(f"evaluating again what step {step} left")
-            state, _ = session.restore(step)
+            state, _ = session.at(step)
             record = finish_task(session, state, record, task, None)
     return record
 
@@ -71,10 +73,12 @@ def earlier_classes(session: Session, task: int) -> list[dict[str, Any]]:
     if experiment.strategy.memory != "replay" or experiment.nets.class_model is None:
         return []
     wanted = {"params": {"class": jax.eval_shape(experiment.init).params["class"]}}
-    return [
-        session.checkpoints.restore_part(end, wanted)["params"]["class"]
-        for end in experiment.ends[:task]
-    ]
+
+    def read() -> list[dict[str, Any]]:
+        parts = (session.checkpoints.restore_part(end, wanted) for end in experiment.ends[:task])
+        return [part["params"]["class"] for part in parts]
+
+    return experiment.layout.place(hosts.shared(read), experiment.layout.whole)
 
 
 def results_of(experiment: Experiment, record: Record) -> dict[str, Any]:
@@ -93,9 +97,11 @@ def results_of(experiment: Experiment, record: Record) -> dict[str, Any]:
 def write_results(session: Session, record: Record, name: str = RESULTS) -> dict[str, Any]:
     """Writes results.json and report.html, or the file `name` alone; returns its object."""
     results = results_of(session.experiment, record)
+    if not session.first:
+        return results
     if name == RESULTS:
         results |= explored(session.workdir, results["steps"])
-    write_json(session.workdir / name, results)
+    session.write(name, results)
     if name == RESULTS:
         report_run(session.workdir, session.console.say)
     return results

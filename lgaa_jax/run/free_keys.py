@@ -8,6 +8,7 @@ FREE_KEYS = {
     "data.streaming": "it says where images lie, and changes no batch",
     "data.workers": "it changes no batch",
     "devices": "it changes no result beyond rounding",
+    "shard_state": "it changes no result beyond rounding",
     "retries": "it acts where training would else stop, and the record tells of each time",
     "retry_rate": "it acts where training would else stop, and the record tells of each time",
     "eval.every": AGAIN,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lgaa_jax.errors import UserError
-from lgaa_jax.files import read_json, write_json
+from lgaa_jax.files import read_json
 from lgaa_jax.run.session import Session
 
 FAILURE = "failure.json"
@@ -52,9 +52,9 @@ class Health:
         found |= {"phase": phase} if phase else {}
         found |= {"last": {"step": self._last[0], **self._last[1]}} if self._last else {}
         with contextlib.suppress(OSError):  # the sentence says it, too
-            write_json(self._session.workdir / FAILURE, found)
+            self._session.write(FAILURE, found)
         where = f"task {self._task}, phase {phase}" if phase else f"task {self._task}"
-        saved = self._session.checkpoints.sound_steps()
+        saved = self._session.sound_steps()
         kept = f"the checkpoint of step {saved[-1]} is kept" if saved else "nothing was saved"
         more = self._session.experiment.config.retries + 3
         return NotFiniteError(

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 # Exit statuses. 130 is that of a shell's own commands after Ctrl-C. 75 is EX_TEMPFAIL, "try again
 # later": 143 would not tell a run that was saved from one that SIGTERM killed before it could be.
@@ -24,6 +24,7 @@ _PATIENCE = 2.0  # seconds that a signal may wait for a library, where there is 
 _training = threading.Event()  # set while there may be something to save
 _ending = threading.Event()  # set when a signal came
 _heeded = [0.0]  # when a handler ran last, by the monotonic clock
+_others: list["Others"] = []  # at most one
 
 Stop = type[KeyboardInterrupt]
 Handler = Callable[[int, FrameType | None], Any] | int | None
@@ -31,6 +32,31 @@ Handler = Callable[[int, FrameType | None], Any] | int | None
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM; what is done for Ctrl-C is done for it as well."""
+
+
+class Others(Protocol):
+    """The other processes of a run."""
+
+    def signalled(self, number: int) -> None:
+        """Tells them that a signal came to this one."""
+
+    def leave(self, status: int, text: str) -> NoReturn:
+        """Ends all of them, one of which says the text."""
+
+
+def share(others: Others) -> None:
+    """Has other processes stop where this one is told to, and end with it."""
+    _others.append(others)
+
+
+def ending() -> bool:
+    """Whether a signal came, or this process is to end for one that came to another."""
+    return _ending.is_set()
+
+
+def end() -> None:
+    """Has this process take a signal for the second one: another process has had the first."""
+    _ending.set()
 
 
 @contextlib.contextmanager
@@ -45,8 +71,7 @@ def deferred() -> Iterator[Callable[[], Stop | None]]:
     came: list[Stop] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        _heeded[0] = time.monotonic()
-        _ending.set()
+        _noted(number)
         if came and number == signal.SIGINT:
             raise KeyboardInterrupt
         came.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
@@ -61,11 +86,6 @@ def deferred() -> Iterator[Callable[[], Stop | None]]:
         for number, handler in before.items():
             signal.signal(number, handler)
         _training.clear()
-
-
-def never() -> Stop | None:
-    """What `deferred` gives, of no signal at all."""
-    return None
 
 
 def _usual() -> dict[signal.Signals, Handler]:
@@ -83,12 +103,20 @@ def _orphaned() -> bool:
     return started_by is not None and int(started_by) != os.getppid()
 
 
+def _noted(number: int) -> None:
+    _heeded[0] = time.monotonic()
+    if not _ending.is_set():
+        for others in _others:
+            others.signalled(number)
+    _ending.set()
+
+
 def raise_at_once(number: int, frame: FrameType | None) -> None:
     """A handler of either signal; of SIGTERM, for the first one and not after a SIGINT."""
-    _heeded[0] = time.monotonic()
-    if number == signal.SIGTERM and _ending.is_set():
+    again = _ending.is_set()
+    _noted(number)
+    if number == signal.SIGTERM and again:
         return
-    _ending.set()
     raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
@@ -128,7 +156,10 @@ def leave(error: KeyboardInterrupt) -> NoReturn:
     terminated = isinstance(error, Terminated)
     what = "terminated" if terminated else "interrupted"
     text = str(error) or f"{what}; the same command goes on from the last checkpoint."
+    status = TERMINATED if terminated else INTERRUPTED
+    for others in _others:
+        others.leave(status, text)
     print(f"launch.py: {text}", file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(TERMINATED if terminated else INTERRUPTED)
+    os._exit(status)

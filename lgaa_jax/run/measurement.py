@@ -22,6 +22,7 @@ from lgaa_jax.evaluation.inference import infer_all
 from lgaa_jax.files import expand
 from lgaa_jax.networks.nets import Params
 from lgaa_jax.run.experiment import Experiment
+from lgaa_jax.training import hosts
 from lgaa_jax.training.sampling import sample_task
 from lgaa_jax.training.state import TrainState
 from lgaa_jax.workdir.record import RECONSTRUCTION, Measured
@@ -123,8 +124,7 @@ def _generation(
         values = _judged(experiment, experiment.tasks[index], real, images, asked, workdir)
     weights = experiment.config.eval.inception_weights
     if weights and len(real) > 1:  # a covariance needs two
-        sets = (inception.features(x[: len(real)], weights) for x in (real, images))
-        values["fid"] = sample_metrics.frechet_distance(*sets)
+        values["fid"] = hosts.shared(lambda: inception.distance(real, images[: len(real)], weights))
     if real.shape[-1] == 3:
         values |= colour.ratio(*map(colour.deviation_of, (images[: len(real)], real)))
     return values | ({"samples": min(len(real), n)} if values else {})
@@ -147,7 +147,8 @@ def _judged(
     folder = (
         expand(settings.reference_dir) if settings.reference_dir else workdir / classifier.FOLDER
     )
-    judge = classifier.reference(task.train, settings.classifier_steps, folder)
+    steps, layout = settings.classifier_steps, experiment.layout
+    judge = classifier.made_once(layout, lambda: classifier.reference(task.train, steps, folder))
     predicted, features = judge(images)
     features, real_features = features[: len(real)], judge(real)[1][: len(images)]
     precision, recall = sample_metrics.precision_recall(real_features, features)
@@ -160,7 +161,9 @@ def _judged(
         "reference_accuracy": judge.accuracy(test.images, test.truth),
     }
     if task.classes:
-        fitted = classifier.train(judge.model, images, asked, settings.classifier_steps, seed=1)
+        fitted = classifier.made_once(
+            layout, lambda: classifier.train(judge.model, images, asked, steps, seed=1)
+        )
         values["fitting_capacity"] = fitted.accuracy(test.images, test.truth)
         values["label_agreement"] = 1.0 - risk.disagreement(predicted, asked)
     return values
@@ -180,7 +183,8 @@ def _risk(
     model = experiment.nets.class_model
     assert model is not None, "a task has classes, and the run has no class model"
     model = model.clone(dtype="float32")  # whatever the run computes in
-    family = [classifier.Classifier(model, params) for params in (*earlier, state.params["class"])]
+    layout, members = experiment.layout, (*earlier, state.params["class"])
+    family = [classifier.Classifier(model, params, layout) for params in members]
     on_p = np.stack([member(real.images)[0] for member in family])
     if index == task:  # it is learned from real images with true labels, not from replay
         error = risk.disagreement(on_p[-1], real.labels)
@@ -189,7 +193,7 @@ def _risk(
     key = jax.random.fold_in(experiment.eval_key, RISK + index)
     spec, n = experiment.learner.spec, experiment.config.eval.samples
     # As training samples it, spread included: the terms are of the replay that is learned from.
-    drawn = state.replay, key, index, n, spec.class_mask, spec.spread, experiment.layout
+    drawn = state.replay, key, index, n, spec.class_mask, spec.spread, layout
     images, _ = sample_task(experiment.nets, *drawn)
     on_q = np.stack([member(images)[0] for member in family])
     # The replay in this task is labelled by the class model of the task before.

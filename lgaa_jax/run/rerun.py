@@ -61,7 +61,7 @@ def _told(session: Session, step: int, task: int) -> Iterator[str]:
 
 def _start(session: Session, step: int, task: int) -> tuple[TrainState, Record]:
     """State and record of the newest sound checkpoint before a step, which belongs to `task`."""
-    found = session.checkpoints.newest(session.restore, below=step)
+    found = session.before(step)
     state, record = found or (session.fresh(), Record())
     begin = session.experiment.ends[task - 1] if task else 0
     if int(state.step) < begin:

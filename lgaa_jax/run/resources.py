@@ -34,8 +34,9 @@ def told(workdir: Path) -> Iterator[None]:
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
+        device = jax.local_devices()[0].device_kind
         raise UserError(
-            f"the memory of {jax.devices()[0].device_kind} is full; the run in {workdir} is saved "
+            f"the memory of {device} is full; the run in {workdir} is saved "
             "up to its last checkpoint: lower batch_size, net.width or log.eval_batch, in another "
             "--workdir where the same is refused."
         ) from error

@@ -23,7 +23,7 @@ def back(
     if len(before) >= config.retries:
         raise failure
     session.checkpoints.wait()
-    found = session.checkpoints.newest(session.restore, below=failure.step)
+    found = session.before(failure.step)
     state, record = found or (session.fresh(), Record())
     step, rate = int(state.step), [1.0, *before][-1] * config.retry_rate
     retry = {"task": failure.task, "step": failure.step, "back_to": step, "rate": rate}

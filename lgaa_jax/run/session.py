@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +11,29 @@ import jax
 import ml_collections
 import numpy as np
 
-from lgaa_jax.data.notation import split_tasks
-from lgaa_jax.errors import UserError
 from lgaa_jax.files import PathLike, write_json
+from lgaa_jax.run import likeness, reading
 from lgaa_jax.run.console import Console
 from lgaa_jax.run.experiment import Experiment, build
-from lgaa_jax.run.free_keys import FREE_KEYS
+from lgaa_jax.run.history import Written, earlier_changes
 from lgaa_jax.run.interrupts import Terminated
+from lgaa_jax.run.reading import Found
 from lgaa_jax.run.resources import told
 from lgaa_jax.seals import sealed
+from lgaa_jax.training import hosts
 from lgaa_jax.training.state import TrainState
-from lgaa_jax.workdir import pictures, resume
+from lgaa_jax.workdir import pictures
 from lgaa_jax.workdir.checkpoint import Checkpoints
 from lgaa_jax.workdir.folder import usable_folder
 from lgaa_jax.workdir.lock import Lock, locked
-from lgaa_jax.workdir.metadata import CONFIG, IDENTITY, read_metadata, require_format, run_metadata
-from lgaa_jax.workdir.record import EVALUATIONS, Record, read_record
-
-Written = dict[str, Any]  # what config.json holds
+from lgaa_jax.workdir.metadata import IDENTITY, run_metadata
+from lgaa_jax.workdir.record import EVALUATIONS, Record
+from lgaa_jax.workdir.scalars import Evaluation, NoLog, ScalarLog
 
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """What the steps of a run work with."""
+    """What the steps of a run work with, in each of its processes; the first of them writes."""
 
     experiment: Experiment
     workdir: Path
@@ -41,36 +42,39 @@ class Session:
     written: Written  # what config.json is to hold
     lock: Lock | None = None  # of the workdir, once it is held
     keeps: bool = True  # whether what is evaluated goes into the file of evaluations
+    first: bool = True  # whether this process is the one that writes
 
     def fresh(self) -> TrainState:
         """The initial state, tied to devices as a restored one is: both run the same program."""
-        return jax.device_put(self.experiment.init(), self.experiment.layout.whole)
+        run = self.experiment
+        if run.layout.divides:  # no device has to hold all of it
+            return jax.jit(run.init, out_shardings=run.where)()
+        return run.layout.place(run.init(), run.where)
 
-    def restore(self, step: int) -> tuple[TrainState, Record]:
-        """State and record of the checkpoint at `step`; UserError where there is none.
+    def newest(self) -> Found | None:
+        """State and record of the newest sound checkpoint; None where there is no checkpoint."""
+        return self.chosen(self.checkpoints.newest)
 
-        The record holds the evaluation of each task that had ended by then, as far as the file of
-        evaluations, or the checkpoint of an earlier version, has them. It may have been saved by
-        another number of devices.
-        """
-        where = self.experiment.layout.whole
-        placed = jax.tree.map(
-            lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where),
-            jax.eval_shape(self.experiment.init),
-        )
-        state, meta = self.checkpoints.restore(step, placed)
-        record = Record.from_json(meta)
-        stored = read_record(self.workdir)  # where there is none, it is made from checkpoints
-        if stored is not None:
-            retries = max(record.retries, stored.retries, key=len)
-            if len(stored.measured) > len(record.measured):
-                record = dataclasses.replace(stored, seconds=record.seconds)
-            record = dataclasses.replace(record, retries=retries)
-        ended = sum(end <= step for end in self.experiment.ends)
-        return state, record.first(ended, step=self.experiment.ends[ended - 1] if ended else 0)
+    def before(self, step: int) -> Found | None:
+        """State and record of the newest sound checkpoint before a step; None: there is none."""
+        return self.chosen(lambda read: self.checkpoints.newest(read, below=step))
+
+    def at(self, step: int | None) -> Found:
+        """State and record of the checkpoint at `step`; None: of the newest sound one."""
+        found = self.chosen(lambda read: self.checkpoints.at(step, read))
+        assert found is not None
+        return found
+
+    def chosen(self, choose: reading.Choose) -> Found | None:
+        """State and record of the checkpoint that `choose` chooses to read."""
+        return reading.read(choose, self.checkpoints, self.workdir, self.experiment)
 
     def save(self, step: int, state: TrainState, record: Record) -> None:
         """Saves a checkpoint, with all that tells whether a run is the same."""
+        if hosts.count() > 1:  # by all, and one by one: no device has to hold all of it
+            state = jax.tree.map(lambda a: np.array(self.experiment.layout.fetch(a)), state)
+        if not self.first:
+            return
         if self.lock is not None:
             self.lock.require()
         identity = {key: self.written[key] for key in IDENTITY}
@@ -86,7 +90,25 @@ class Session:
     def keep(self, record: Record) -> None:
         """Writes the file of evaluations."""
         if self.keeps:
-            write_json(self.workdir / EVALUATIONS, sealed(record.to_json()))
+            self.write(EVALUATIONS, sealed(record.to_json()))
+
+    def remove(self, name: str) -> None:
+        """Removes a file of the workdir, where it is there."""
+        if self.first:
+            (self.workdir / name).unlink(missing_ok=True)
+
+    def write(self, name: str, obj: Any) -> None:
+        """Writes a JSON file of the workdir."""
+        if self.first:
+            write_json(self.workdir / name, obj)
+
+    def scalar_log(self, step: int, evaluations: Sequence[Evaluation]) -> ScalarLog:
+        """The log of scalars from `step` on; evaluations: as it takes them."""
+        return ScalarLog(self.workdir, step, evaluations) if self.first else NoLog()
+
+    def sound_steps(self) -> list[int]:
+        """The steps that have a checkpoint, as far as the process that writes knows."""
+        return self.checkpoints.sound_steps() if self.first else []
 
     @contextlib.contextmanager
     def told_when_interrupted(self) -> Iterator[None]:
@@ -95,7 +117,7 @@ class Session:
             yield
         except KeyboardInterrupt as error:
             self.checkpoints.wait()
-            steps = self.checkpoints.sound_steps()
+            steps = self.sound_steps()
             then = f"goes on from step {steps[-1]}" if steps else "starts anew"
             what = "terminated" if isinstance(error, Terminated) else "interrupted"
             raise type(error)(f"{what}; the same command {then}.") from None
@@ -107,8 +129,11 @@ def at_work(session: Session) -> Iterator[Session]:
 
     Raises UserError where another process is at work there.
     """
-    with told(session.workdir), locked(session.workdir) as lock, session.checkpoints:
-        yield dataclasses.replace(session, lock=lock)
+    with told(session.workdir), contextlib.ExitStack() as stack:
+        held: list[Lock] = []
+        hosts.shared(lambda: held.append(stack.enter_context(locked(session.workdir))))
+        stack.enter_context(session.checkpoints)
+        yield dataclasses.replace(session, lock=held[0] if held else None)
 
 
 def open_session(
@@ -121,41 +146,14 @@ def open_session(
     defaults: the config from which config.json marks what differs. Raises UserError where the run
     cannot live there, or where there is one that cannot go on with it.
     """
-    folder = usable_folder(workdir)
+    folder = hosts.shared(lambda: usable_folder(workdir))
+    likeness.require_same_settings(config)
     experiment = build(config)
+    fingerprints = experiment.fingerprints
+    likeness.require_same_data(fingerprints)
     checkpoints = Checkpoints(folder, config.log.keep_checkpoints, experiment.ends)
     names, labels = experiment.class_names, experiment.labels
-    written = run_metadata(config, names, labels, experiment.fingerprints, defaults)
-    if there := _there(folder, checkpoints):
-        require_format(folder, there)
-        changed = resume.changes(folder, there, written["config"], FREE_KEYS)
-        resume.check_same_data(folder, there, written)
-        resume.check_classes(folder, experiment.tasks, len(split_tasks(there["config"]["tasks"])))
-        history = there.get("changes", [])
-        if changed:
-            step = max(checkpoints.steps(), default=0)
-            history = [*history, {"step": step, "keys": changed}]
-        written |= {"changes": history} if history else {}
-    return Session(experiment, folder, checkpoints, Console(), written)
-
-
-def _there(folder: Path, checkpoints: Checkpoints) -> Written | None:
-    """What the run in a folder says of itself; None where there is none.
-
-    Where config.json is lost, its newest checkpoint says it. Raises UserError where neither does.
-    """
-    try:
-        return read_metadata(folder)
-    except ValueError:
-        meta = checkpoints.newest(checkpoints.meta)
-        if meta and "identity" in meta:
-            return meta["identity"]
-        return resume.require_config(folder) if (folder / CONFIG).exists() else None
-
-
-def require_checkpoints(workdir: PathLike) -> None:
-    """Raises UserError where there is nothing to evaluate."""
-    if not (usable_folder(workdir) / "checkpoints").is_dir():
-        raise UserError(
-            f"{workdir} holds no checkpoints; train first, or name the right --workdir."
-        )
+    written = run_metadata(config, names, labels, fingerprints, defaults)
+    written |= hosts.shared(lambda: earlier_changes(folder, checkpoints, experiment, written))
+    first, console = hosts.first(), Console(None if hosts.first() else io.StringIO())
+    return Session(experiment, folder, checkpoints, console, written, first=first)

@@ -12,6 +12,7 @@ from lgaa_jax.data.loading import Task
 from lgaa_jax.evaluation import lifelong
 from lgaa_jax.report.page import REPORT
 from lgaa_jax.run.experiment import Experiment
+from lgaa_jax.training import hosts
 from lgaa_jax.training.state import TrainState
 from lgaa_jax.workdir.picture_files import SEQUENCE, short_names
 from lgaa_jax.workdir.record import Record
@@ -42,7 +43,8 @@ def opening(
     yield "workdir", f"{workdir} ({status})"
     devices = jax.devices()
     used = ", ".join(dict.fromkeys((devices[0].platform, devices[0].device_kind)))
-    yield "device", f"{used}{_part(experiment.layout.num_devices, len(devices))}"
+    joined = f", of {hosts.count()} processes" if hosts.count() > 1 else ""
+    yield "device", f"{used}{_part(experiment.layout.num_devices, len(devices))}{joined}"
     yield "strategy", f"{config.strategy}, labels {config.labels}, seed {config.seed}"
     for i, task in enumerate(experiment.tasks):
         yield f"task {i + 1}", f"{task.name}: {task_line(task, config.eval.split)}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 import numpy as np
 
-from lgaa_jax.run import interrupts
+from lgaa_jax.run import interrupts, stopping
 from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.run.feeding import Feed, Given, Held, Streamed
 from lgaa_jax.run.health import FAILURE, Health
@@ -48,7 +48,7 @@ def train_task(
         seconds = record.after(time.monotonic() - begin)
         session.save(step, state, seconds)
 
-    stop = interrupts.never
+    stop: stopping.Asked = stopping.never
     with contextlib.ExitStack() as stack:
         for start, end, call in Calls(experiment, state, task, record):
             state, metrics = call(state)
@@ -58,16 +58,16 @@ def train_task(
                 save(end)
             progress.update(end - start)
             if start == first:  # it has compiled, which a signal may end at once
-                stop = stack.enter_context(interrupts.deferred())
-            elif came := stop():
+                stop = stopping.agreed(stack.enter_context(interrupts.deferred()))
+            elif came := stop(state, False):
                 save(end)
                 raise came
     jax.block_until_ready(state)
     save(last)
     session.checkpoints.wait()
-    if came := stop():  # in the last call
+    if came := stop(state, True):  # in the last call
         raise came
-    (session.workdir / FAILURE).unlink(missing_ok=True)  # it came by the step that had failed
+    session.remove(FAILURE)  # it came by the step that had failed
     return state, record.after(time.monotonic() - begin)
 
 
@@ -99,7 +99,7 @@ class Calls:
         with jax.transfer_guard("disallow"):
             pool, indices = given()
             numbers = self._num_pool, np.int32(end - start), self._rate(start)
-            numbers = jax.device_put(numbers, whole)
+            numbers = experiment.layout.place(numbers, whole)
             return experiment.train_steps(state, experiment.train_key, pool, indices, *numbers)
 
     def _rate(self, step: int) -> np.float32 | None:

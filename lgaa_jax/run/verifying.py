@@ -11,7 +11,7 @@ from lgaa_jax.model import exporting
 from lgaa_jax.run.calling import EXPORT
 from lgaa_jax.run.console import Console
 from lgaa_jax.run.finishing import EXPLORED, RESULTS
-from lgaa_jax.run.session import require_checkpoints
+from lgaa_jax.run.reading import require_checkpoints
 from lgaa_jax.workdir import pictures, results
 from lgaa_jax.workdir.checkpoint import Checkpoints
 from lgaa_jax.workdir.metadata import CONFIG, read_metadata

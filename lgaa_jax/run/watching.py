@@ -19,6 +19,7 @@ def warnings(experiment: Experiment, state: TrainState, task: int) -> Iterator[s
     if experiment.strategy.memory != "replay" or task + 1 == len(experiment.tasks):
         return
     nets, spec = experiment.nets, experiment.learner.spec
+    state = experiment.layout.local(state)
     for index in experiment.measured(task):
         key = jax.random.fold_in(experiment.eval_key, KEYS + index)
         mask = experiment.class_mask

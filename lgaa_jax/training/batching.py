@@ -88,7 +88,7 @@ class Batches:
         columns = [np.concatenate(column) for column in zip(*self.parts(task, state), strict=True)]
         rest = self.places.capacity() - len(columns[0])
         padded = [np.pad(c, [(0, rest)] + [(0, 0)] * (c.ndim - 1)) for c in columns]
-        return jax.device_put(Pool(*padded), self._layout.whole)
+        return self._layout.place(Pool(*padded), self._layout.whole)
 
     def rows(
         self, task: int, state: TrainState, calls: np.ndarray, steps: int, columns: slice

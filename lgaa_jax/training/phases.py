@@ -39,7 +39,7 @@ class Phases:
         self, state: TrainState, phase: str, grads: Params, metrics: Metrics
     ) -> tuple[TrainState, Metrics]:
         """One optimiser update of the networks in `grads`, whose L2 norm joins the metrics."""
-        own = {name: state.params[name] for name in grads}
+        own, grads = {name: state.params[name] for name in grads}, self.layout.disperse(grads)
         updates, opt = self.tx[phase].update(grads, state.opt[phase], own)
         if self.rate is not None:  # the rules of all optimisers are linear in the learning rate
             updates = jax.tree.map(lambda update: self.rate * update, updates)
@@ -49,7 +49,8 @@ class Phases:
         return state.replace(params=params, opt={**state.opt, phase: opt}), metrics
 
     def _own(self, state: TrainState, phase: str) -> Params:
-        return {name: state.params[name] for name in trained_networks(self.nets, self.hyper)[phase]}
+        names = trained_networks(self.nets, self.hyper)[phase]
+        return self.layout.assemble({name: state.params[name] for name in names})
 
     def critic(
         self,
@@ -88,20 +89,20 @@ class Phases:
         """Phase 2: adversarial + lambda_info * [CE(q(u|G), u) + CE(q(d|z'), d)], z' encoded from G.
 
         fake, pullback: G(z, u, d) and its vector-Jacobian product at the present parameters; u: the
-        classes asked for; examples: those that `fake` stands against, with d. The adversarial term
-        is that of adversarial.py, for example -mean D(G).
+        classes asked for; examples: what `fake` stands against; adversarial: see adversarial.py.
         """
         x, known, d, _ = examples
         codes, kind = self.nets.critic_codes(known, d), self.hyper.adversarial_loss
+        params = self.layout.assemble(state.params)
 
         def objective(images: jax.Array) -> tuple[jax.Array, Metrics]:
-            score = functools.partial(self.nets.apply, "critic", state.params)
+            score = functools.partial(self.nets.apply, "critic", params)
             adversarial = generator_loss(kind, score, x, images, codes)
-            code, _ = self.nets.apply("encoder", state.params, images)
-            info = jnp.mean(losses.cross_entropy(self.nets.apply("domain", state.params, code), d))
+            code, _ = self.nets.apply("encoder", params, images)
+            info = jnp.mean(losses.cross_entropy(self.nets.apply("domain", params, code), d))
             metrics = {"loss/generator": adversarial, "info/domain": info}
             if self.nets.class_model is not None:
-                logits = self.nets.apply("class", state.params, images)
+                logits = self.nets.apply("class", params, images)
                 metrics["info/class"] = jnp.mean(losses.cross_entropy(logits, u))
                 info += metrics["info/class"]
             return adversarial + self.hyper.info * info, metrics
@@ -131,10 +132,10 @@ class Phases:
         Also returns z~ and the mean of q(z|x), [B, Z] each.
         """
         key_z, key_u, key_d = jax.random.split(key, 3)
-        hyper = self.hyper
+        hyper, others = self.hyper, self.layout.assemble(state.params)
 
         def objective(own: Params) -> tuple[jax.Array, tuple[Metrics, tuple[jax.Array, jax.Array]]]:
-            params = {**state.params, **own}
+            params = {**others, **own}
             z, mean, std = self.code(params, key_z, x)
             logits_d = self.nets.apply("domain", params, z)
             d = losses.gumbel_softmax(key_d, logits_d, hyper.temperature)

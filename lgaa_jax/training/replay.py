@@ -89,7 +89,8 @@ def mix(
     tail = jax.tree.map(lambda column: column[first:], real)
 
     def replayed() -> Examples:
-        sampled = sample_replay(nets, state.replay, key, state.task, num_replay, spec, place)
+        frozen = layout.assemble(state.replay)
+        sampled = sample_replay(nets, frozen, key, state.task, num_replay, spec, place)
         keep = jnp.arange(first, n) < batch.num_real
         return jax.tree.map(
             lambda r, f: jnp.where(keep.reshape(-1, *[1] * (r.ndim - 1)), r, f), tail, sampled
@@ -117,8 +118,8 @@ def materialise(
 
     @jax.jit
     def chunk(key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-        place = layout.split_padded
-        x, u, d, _ = sample_replay(nets, state.replay, key, state.task, CHUNK, spec, place)
+        frozen, place = layout.assemble(state.replay), layout.split_padded
+        x, u, d, _ = sample_replay(nets, frozen, key, state.task, CHUNK, spec, place)
         return to_uint8(x)[:CHUNK], u[:CHUNK], d[:CHUNK]
 
-    return in_chunks(chunk, key, n)
+    return in_chunks(chunk, key, n, layout)

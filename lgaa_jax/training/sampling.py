@@ -108,7 +108,7 @@ def sample_task(
     def chunk(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         return _sample_chunk(nets, source, key, jnp.int32(task), class_mask, spread, layout)
 
-    x, u = in_chunks(chunk, key, n)
+    x, u = in_chunks(chunk, key, n, layout)
     return x, u
 
 
@@ -129,12 +129,15 @@ def _sample_chunk(
 
 
 def in_chunks(
-    chunk: Callable[[jax.Array], tuple[jax.Array, ...]], key: jax.Array, n: int
+    chunk: Callable[[jax.Array], tuple[jax.Array, ...]],
+    key: jax.Array,
+    n: int,
+    layout: Layout = ONE_DEVICE,
 ) -> tuple[np.ndarray, ...]:
     """`n` examples on the host, from as many calls of `chunk(key)` as that takes.
 
     Each call gives `CHUNK` examples and has a key of its own.
     """
     keys = (jax.random.fold_in(key, i) for i in range(-(-n // CHUNK)))
-    parts = [jax.device_get(chunk(key_i)) for key_i in keys]
+    parts = [layout.fetch(chunk(key_i)) for key_i in keys]
     return tuple(np.concatenate(column)[:n] for column in zip(*parts, strict=True))

@@ -10,6 +10,7 @@ import optax
 
 from lgaa_jax.networks.nets import Nets, Params
 from lgaa_jax.training.codes import Codes, init_codes
+from lgaa_jax.training.devices import Layout
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -83,6 +84,15 @@ def init_state(
         replay={},
     )
     return state.replace(replay=_frozen(state))
+
+
+def shardings(state: TrainState, layout: Layout) -> TrainState:
+    """Where each array of a state lies. state: of arrays, or of their shapes.
+
+    Every device has all moments of the codes: a step changes whole cells of them.
+    """
+    found, codes = layout.of(state), jax.tree.map(lambda _: layout.whole, state.codes)
+    return found.replace(codes=codes, replay={**found.replay, "codes": codes})
 
 
 def begin_task(state: TrainState) -> TrainState:

@@ -53,8 +53,9 @@ def make_train_step(
         if hyper.adversarial:
             for key_i in jax.random.split(key_critic, hyper.n_critic):
                 key_fake, key_gp = jax.random.split(key_i)
+                generator = layout.assemble(state.params["generator"])
                 fake, pullback, u_fake = sample_fake(
-                    nets, state.params["generator"], state.codes, key_fake, u, d, spec.class_mask
+                    nets, generator, state.codes, key_fake, u, d, spec.class_mask
                 )
                 state, metrics = phase.critic(state, key_gp, x, fake, u, d)
             # The generator has not moved: the last fake batch serves its own phase too.
@@ -66,11 +67,11 @@ def make_train_step(
             )
             metrics |= autoencoder_metrics
         else:
-            z, mean, _ = phase.code(state.params, key_autoencoder, x)
+            z, mean, _ = phase.code(layout.assemble(state.params), key_autoencoder, x)
         asked = (fake, u_fake) if hyper.infers_classes and hyper.adversarial else None
         state, inference_metrics = phase.inference(state, key_inference, examples, z, asked)
         if hyper.infers_classes:
-            u = jnp.where(u >= 0, u, phase.classes(state.params, x))
+            u = jnp.where(u >= 0, u, phase.classes(layout.assemble(state.params), x))
         kept = z if hyper.code_noise == 1 else mean + hyper.code_noise * (z - mean)
         after = metrics["loss/generator"] if hyper.adversarial else 0.0  # of what codes were for
         # Gathered: else the devices would add up what each has of the moments, which are larger.

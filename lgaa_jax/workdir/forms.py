@@ -27,7 +27,7 @@ def _form(leaf: Any) -> str:
 
 def placed(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
     """The leaf with a sharding: without one Orbax wants the devices that the state was saved on."""
-    sharding = leaf.sharding or jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    sharding = leaf.sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 

@@ -15,6 +15,8 @@ from lgaa_jax.workdir.board import open_board
 METRICS = "metrics.jsonl"
 EVALUATION = "eval/"  # how the names of test metrics begin
 
+Evaluation = tuple[int, int, Mapping[str, float]]  # step, task and test metrics
+
 
 class ScalarLog(contextlib.AbstractContextManager["ScalarLog"]):
     """Scalars in metrics.jsonl and, with the image grids, in tensorboard/. A context manager."""
@@ -23,7 +25,7 @@ class ScalarLog(contextlib.AbstractContextManager["ScalarLog"]):
         self,
         workdir: PathLike,
         resume_step: int = 0,
-        evaluations: Iterable[tuple[int, int, Mapping[str, float]]] = (),
+        evaluations: Iterable[Evaluation] = (),
     ):
         """Drops what an earlier process logged after `resume_step`, the step to go on from.
 
@@ -74,6 +76,25 @@ class ScalarLog(contextlib.AbstractContextManager["ScalarLog"]):
         self._file.close()
         if self._board:
             self._board.close()
+
+
+class NoLog(ScalarLog):
+    """Logs nothing: another process of the run does."""
+
+    def __init__(self) -> None:
+        pass
+
+    def scalars(self, step: int, task: int, values: Mapping[str, float]) -> None:
+        """Does nothing; so do the others."""
+
+    def image(self, step: int, tag: str, array: np.ndarray) -> None:
+        """See `scalars`."""
+
+    def flush(self) -> None:
+        """See `scalars`."""
+
+    def close(self) -> None:
+        """See `scalars`."""
 
 
 def _line(step: int, task: int, values: Mapping[str, float]) -> dict[str, Any]:

@@ -29,9 +29,16 @@ class Storage:
     def _manager(self) -> ocp.CheckpointManager:
         quieten()
         # It would drop the old before anything has looked at the new: our caller does instead.
-        options = ocp.CheckpointManagerOptions(enable_async_checkpointing=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        options = ocp.CheckpointManagerOptions(
+            enable_async_checkpointing=True, create=False, multiprocessing_options=_alone()
+        )
         # Named here, the items can be read by a manager that has not written any.
-        handlers = {"state": ocp.StandardCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
+        alone = _alone()
+        handlers = {
+            "state": ocp.StandardCheckpointHandler(multiprocessing_options=alone),
+            "meta": ocp.JsonCheckpointHandler(multiprocessing_options=alone),
+        }
         return ocp.CheckpointManager(self.folder, options=options, item_handlers=handlers)
 
     @property
@@ -110,5 +117,14 @@ class Storage:
 
     def _read_alone(self, step: int, arguments: ocp.args.PyTreeRestore) -> Any:
         """Reads by a checkpointer of its own: the manager's handler takes whole states only."""
-        with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=_alone())
+        with ocp.Checkpointer(handler, multiprocessing_options=_alone()) as checkpointer:
             return checkpointer.restore(self.folder / str(step) / "state", args=arguments)
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """That of several processes this one alone reads or writes, and waits for no other."""
+    own = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=own, active_processes={own}, barrier_sync_key_prefix=f"process{own}"
+    )

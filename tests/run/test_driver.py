@@ -291,10 +291,19 @@ def test_two_devices_evaluate_what_one_has_trained(whole, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("devices", [(1, 2), (2, 1)], ids=str)
-def test_a_run_goes_on_with_another_number_of_devices(whole, tmp_path, monkeypatch, devices):
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ({}, {"devices": 2}),
+        ({"devices": 2}, {}),
+        ({"devices": 2, "shard_state": True}, {}),
+        ({}, {"devices": 2, "shard_state": True}),
+    ],
+    ids=str,
+)
+def test_a_run_goes_on_with_another_number_of_devices(whole, tmp_path, monkeypatch, changes):
     """From its checkpoint in task 0, through the task change, to the same state up to rounding."""
-    before, after = (small_config(devices=n) for n in devices)
+    before, after = (small_config(**c) for c in changes)
     run_until(monkeypatch, 5, before, tmp_path / "run")
     s = driver.run(after, tmp_path / "run")
     assert int(s.step) == STEPS
@@ -474,14 +483,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_can_be_looked_at(
 ):
     """A run that is well up to its first checkpoint, and then goes on from spoilt parameters."""
     run_until(monkeypatch, 4, small_config(), tmp_path)
-    restore = session.Session.restore
+    chosen = session.Session.chosen
 
     def spoilt(*args):
-        s, record = restore(*args)
+        s, record = chosen(*args)
         params = {**s.params, "critic": jax.tree.map(lambda p: p * np.nan, s.params["critic"])}
         return s.replace(params=params), record
 
-    monkeypatch.setattr(session.Session, "restore", spoilt)
+    monkeypatch.setattr(session.Session, "chosen", spoilt)
     message = (
         r"train/\S+/critic became nan in step 5 \(task digits, phase critic\), so training "
         r"stopped; the checkpoint of step 4 is kept\. .* --mode=rerun .* start anew .* in another "

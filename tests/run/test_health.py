@@ -8,6 +8,7 @@ from conftest import read_json, small_config
 
 from lgaa_jax.errors import UserError
 from lgaa_jax.run.health import FAILURE, Health, failed_step
+from lgaa_jax.run.session import Session
 
 GOOD = {"train/loss/critic": np.float32(1.5), "train/grad_norm/critic": np.float32(2.0)}
 GOOD |= {"train/grad_norm/generator": np.float32(3.0), "train/kl/z": np.float32(0.25)}
@@ -16,8 +17,7 @@ GOOD |= {"train/grad_norm/generator": np.float32(3.0), "train/kl/z": np.float32(
 def health(workdir, steps=()):
     checkpoints = types.SimpleNamespace(sound_steps=lambda: list(steps))
     experiment = types.SimpleNamespace(config=small_config(retries=1))
-    run = {"workdir": workdir, "checkpoints": checkpoints, "experiment": experiment}
-    return Health(types.SimpleNamespace(**run), "digits")
+    return Health(Session(experiment, workdir, checkpoints, None, {}), "digits")
 
 
 def test_finite_metrics_come_back_as_floats(tmp_path):

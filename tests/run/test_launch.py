@@ -163,6 +163,7 @@ def test_help_begins_with_the_flags_of_this_program():
         ("load", "--turns"),
         ("robustness", "--kills"),
         ("gpu", "--pack"),
+        ("collectives", "--rows"),
     ],
 )
 def test_a_benchmark_starts_from_a_clone_as_its_first_lines_say(name, flag):

@@ -206,7 +206,7 @@ def test_the_replay_that_the_risk_judges_is_spread_as_that_of_training(digits, m
         asked.append((source, task, class_mask, spread))
         return np.ones((n, 16, 16, 1), np.uint8), None
 
-    def always_one(model, params):
+    def always_one(model, params, layout):
         return lambda images: (np.ones(len(images), np.int32), None)
 
     monkeypatch.setattr(measurement, "sample_task", sample_task)

@@ -4,13 +4,13 @@ A program of its own, as a process has one number of devices. test_devices.py st
 """
 
 import json
-import re
 import sys
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.collectives import collectives
 from configs import default
 from lgaa_jax.data.split import Split
 from lgaa_jax.evaluation.inference import decode, encode
@@ -21,33 +21,31 @@ from lgaa_jax.training.batch import Pool
 from lgaa_jax.training.devices import build_layout
 from lgaa_jax.training.learner import build_learner
 from lgaa_jax.training.replay import replay_spec
-from lgaa_jax.training.state import begin_task
+from lgaa_jax.training.state import begin_task, shardings
 from lgaa_jax.training.train_step import make_train_steps
 
 CLASSES, TASKS, STEPS, IMAGES = 4, 2, 10, 40
 
 
-def collectives(compiled):
-    """What moves between devices in a program: operation and shapes, sorted."""
-    names = "all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
-    found = re.findall(rf"= (.*?) ({names})(?:-start)?\(", compiled.as_text())
-    return sorted((name, *re.findall(r"\w+\[[\d,]*\]", shapes)) for shapes, name in found)
-
-
 def train(config, devices):
-    """Losses of each step, the last state, an evaluation, and the collectives of both."""
+    """Losses of each step, the last state, an evaluation, the collectives of both, and bytes.
+
+    These are what the first device holds of the state.
+    """
     config.devices = devices
     layout = build_layout(config)
     nets = build_nets(config, CLASSES, TASKS)
     spec = replay_spec(config, jnp.ones((TASKS, CLASSES), bool))
     ends, size = (STEPS, 2 * STEPS), config.batch_size
     learner = build_learner(config, nets, spec, ends, size // 2, layout)
-    state = jax.device_put(jax.jit(learner.init)(jax.random.key(1)), layout.whole)
+    state = jax.jit(learner.init)(jax.random.key(1))
+    where = shardings(state, layout)
+    state = jax.device_put(state, where)
     key = jax.device_put(jax.random.key(7), layout.whole)
     step = jax.jit(
         make_train_steps(learner.train_step),
         donate_argnums=0,
-        out_shardings=layout.whole,
+        out_shardings=(where, layout.whole),
         compiler_options=ops.compiler_options(),
     )
     rng, losses, compiled = np.random.default_rng(0), [], None
@@ -65,7 +63,8 @@ def train(config, devices):
             with jax.transfer_guard("disallow"):
                 state, metrics = compiled(*given)
             losses.append({name: float(value) for name, value in metrics.items()})
-    params, images = state.evaluated, x[:size]
+    held = sum(a.addressable_shards[0].data.nbytes for a in jax.tree.leaves(state))
+    params, images = layout.whole_of(state.evaluated), x[:size]
     split, alike = Split(images, u[:size], u[:size]), np.ones(TASKS, bool)
     evaluated = evaluate(nets, params, spec.class_mask, alike, split, size, layout)
     z, of_class = np.zeros((size, nets.code_size), np.float32), np.eye(CLASSES, dtype=np.float32)
@@ -75,7 +74,7 @@ def train(config, devices):
         for program, given in ((encode, [images]), (decode, [*codes]))
         for found in collectives(program.lower(nets, params, *layout.put(given)).compile())
     ]
-    return losses, jax.device_get(state), evaluated, collectives(compiled), moved
+    return losses, jax.device_get(state), evaluated, collectives(compiled), moved, held
 
 
 def main():
@@ -85,15 +84,16 @@ def main():
     default.shrink(config)
     config.update_from_flattened_dict(json.loads(sys.argv[1]))
     found = {}
-    expected, state, evaluated, *_ = train(config, 1)
+    expected, state, evaluated, *_, alone = train(config, 1)
     for devices in (2, 8):
-        losses, other, sums, moved, moved_in_sums = train(config, devices)
+        losses, other, sums, moved, moved_in_sums, held = train(config, devices)
         pairs = [(a[name], b[name]) for a, b in zip(expected, losses, strict=True) for name in a]
         pairs += [(evaluated[name], sums[name]) for name in evaluated]
         apart = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), state.params, other.params)
         found[devices] = {
             "losses": max(abs(a - b) / max(abs(a), 1e-3) for a, b in pairs),
             "parameters": max(jax.tree.leaves(apart)),
+            "held": held / alone,
             "training": moved,
             "evaluation": moved_in_sums,
             "gradients": sum(a.size for a in jax.tree.leaves(state.params))

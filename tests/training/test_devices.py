@@ -18,6 +18,7 @@ from lgaa_jax.errors import UserError
 from lgaa_jax.evaluation.inference import infer_all
 from lgaa_jax.training.devices import ONE_DEVICE, build_layout
 from lgaa_jax.training.sampling import sample_task
+from lgaa_jax.training.state import shardings
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,6 +90,24 @@ def test_two_devices_draw_and_infer_what_one_does(two, system, initial, key):
     np.testing.assert_array_equal(inferred, other_inferred)
 
 
+def trained(changes):
+    """What 2 and 8 devices found, whose numbers are those of one."""
+    flags = os.environ["XLA_FLAGS"].replace("device_count=2", "device_count=8")
+    script = Path(__file__).with_name("several_devices.py")
+    done = subprocess.run(
+        [sys.executable, script, json.dumps(changes)],
+        env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    for devices, facts in found.items():
+        assert facts["losses"] < 1e-5, devices
+        assert facts["parameters"] < 1e-5, devices
+    return found.values()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
@@ -102,19 +121,9 @@ def test_two_devices_draw_and_infer_what_one_does(two, system, initial, key):
 )
 def test_1_2_and_8_devices_train_alike_and_move_gradients_and_metrics_alone(changes):
     """Over a task change. What moves beside sums: codes and cells of a batch, for their moments."""
-    flags = os.environ["XLA_FLAGS"].replace("device_count=2", "device_count=8")
-    script = Path(__file__).with_name("several_devices.py")
     batch, codes = 16, 16
-    done = subprocess.run(
-        [sys.executable, script, json.dumps(changes | {"batch_size": batch})],
-        env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    for devices, found in json.loads(done.stdout).items():
-        assert found["losses"] < 1e-5, devices
-        assert found["parameters"] < 1e-5, devices
+    for found in trained(changes | {"batch_size": batch}):
+        assert found["held"] == 1
         moved = {}
         for name, *shapes in found["training"]:
             sizes = [math.prod(map(int, re.findall(r"\d+", s.split("[")[1]))) for s in shapes]
@@ -124,3 +133,30 @@ def test_1_2_and_8_devices_train_alike_and_move_gradients_and_metrics_alone(chan
         if not changes:  # all phases, one update each
             assert found["gradients"] < moved["all-reduce"] < 1.05 * found["gradients"]
         assert found["evaluation"] == []  # a row needs no other
+
+
+@pytest.mark.slow
+def test_devices_that_divide_the_state_train_alike_and_hold_less():
+    """The moments of the codes are not divided; of these networks they are a small part."""
+    two, eight = trained({"batch_size": 16, "shard_state": True, "net.width": 16})
+    assert two["held"] < 0.65
+    assert eight["held"] < 0.35
+    for found in (two, eight):
+        assert found["evaluation"] == []
+
+
+def test_large_arrays_of_a_state_are_divided_where_the_config_says_so(initial):
+    few, many = (build_layout(small_config(devices=2, shard_state=s)) for s in (False, True))
+    assert build_layout(small_config(shard_state=True)) is ONE_DEVICE
+    assert all(s == few.whole for s in jax.tree.leaves(shardings(initial, few)))
+    shapes = [(4, 4, 16, 64), (64, 65), (3, 3, 65, 33), (2, 2, 2)]
+    arrays = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
+    assert many.of(arrays) == [many.by_row(3), many.by_row(0), many.whole, many.whole]
+    where = shardings(initial, many)
+    assert all(s == many.whole for s in jax.tree.leaves((where.codes, where.replay["codes"])))
+    of_optimiser = where.opt["critic"][0].mu
+    assert of_optimiser == {name: where.params[name] for name in of_optimiser}
+    state = jax.device_put(initial, where)
+    held = sum(a.addressable_shards[0].data.nbytes for a in jax.tree.leaves(state.params))
+    assert held < 0.8 * sum(a.nbytes for a in jax.tree.leaves(initial.params))
+    assert_equal(many.whole_of(state), initial)
