@@ -93,7 +93,7 @@ def train(
 
 def reference(split: Split, steps: int, folder: str | os.PathLike[str]) -> Classifier:
     """The judge: learned from all true labels of a training set, once, and kept in `folder`."""
-    model = ClassModel(int(split.truth.max()) + 1, WIDTH, DROPOUT)
+    model = judge_model(split)
     path = pathlib.Path(folder) / f"{_name(model, split, steps)}.msgpack"
     params = _read(model, split.images[:1], path)
     if params is not None:
@@ -111,20 +111,20 @@ def reference(split: Split, steps: int, folder: str | os.PathLike[str]) -> Class
     return trained
 
 
-def made_once(layout: Layout, make: Callable[[], Classifier]) -> Classifier:
-    """A classifier on all devices of a layout.
+def judge_model(split: Split) -> ClassModel:
+    """The networks of the judge of a training set."""
+    return ClassModel(int(split.truth.max()) + 1, WIDTH, DROPOUT)
+
+
+def made_once(layout: Layout, model: ClassNetwork, make: Callable[[], Classifier]) -> Classifier:
+    """A classifier with these networks on all devices of a layout.
 
     Of several processes the first makes it: what its disk holds, the others need not have.
     """
     if layout.num_devices == 1:
         return make()
-
-    def on_host() -> Classifier:
-        made = make()
-        return dataclasses.replace(made, params=jax.device_get(made.params))
-
-    made = hosts.shared(on_host)
-    return Classifier(made.model, layout.place(made.params, layout.whole), layout)
+    params = hosts.shared(lambda: jax.device_get(make().params))
+    return Classifier(model, layout.place(params, layout.whole), layout)
 
 
 def _name(model: ClassModel, split: Split, steps: int) -> str:

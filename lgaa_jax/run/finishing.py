@@ -76,7 +76,7 @@ def earlier_classes(session: Session, task: int) -> list[dict[str, Any]]:
 
     def read() -> list[dict[str, Any]]:
         parts = (session.checkpoints.restore_part(end, wanted) for end in experiment.ends[:task])
-        return [part["params"]["class"] for part in parts]
+        return [jax.device_get(part["params"]["class"]) for part in parts]
 
     return experiment.layout.place(hosts.shared(read), experiment.layout.whole)
 

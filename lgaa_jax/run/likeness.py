@@ -40,7 +40,7 @@ def require_same_data(fingerprints: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _require_same(what: str, own: Mapping[str, Any]) -> None:
     """own: what this process has; of `what`, for the sentence."""
-    (_, expected), *others = hosts.gathered((socket.gethostname(), dict(own)))
+    (_, expected), *others = hosts.gathered([socket.gethostname(), dict(own)])
     for number, (host, found) in enumerate(others, start=1):
         if differ := list(_differences(expected, found)):
             more = f" and {len(differ) - MOST} more" if len(differ) > MOST else ""

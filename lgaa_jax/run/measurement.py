@@ -1,5 +1,6 @@
 """What is measured after a task, for every task learned so far."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -144,11 +145,11 @@ def _judged(
     asked for no true class, and what compares the two is left out.
     """
     settings, test = experiment.config.eval, task.test
-    folder = (
-        expand(settings.reference_dir) if settings.reference_dir else workdir / classifier.FOLDER
-    )
-    steps, layout = settings.classifier_steps, experiment.layout
-    judge = classifier.made_once(layout, lambda: classifier.reference(task.train, steps, folder))
+    steps, layout, named = settings.classifier_steps, experiment.layout, settings.reference_dir
+    folder = expand(named) if named else workdir / classifier.FOLDER
+    model = classifier.judge_model(task.train)
+    make = functools.partial(classifier.reference, task.train, steps, folder)
+    judge = classifier.made_once(layout, model, make)
     predicted, features = judge(images)
     features, real_features = features[: len(real)], judge(real)[1][: len(images)]
     precision, recall = sample_metrics.precision_recall(real_features, features)
@@ -161,9 +162,8 @@ def _judged(
         "reference_accuracy": judge.accuracy(test.images, test.truth),
     }
     if task.classes:
-        fitted = classifier.made_once(
-            layout, lambda: classifier.train(judge.model, images, asked, steps, seed=1)
-        )
+        make = functools.partial(classifier.train, model, images, asked, steps, seed=1)
+        fitted = classifier.made_once(layout, model, make)
         values["fitting_capacity"] = fitted.accuracy(test.images, test.truth)
         values["label_agreement"] = 1.0 - risk.disagreement(predicted, asked)
     return values

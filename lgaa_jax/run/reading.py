@@ -1,6 +1,7 @@
 """What a checkpoint holds of a run, read by one process and had by all."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,16 +44,16 @@ def read(
         return read_at(experiment.where)
     states: list[TrainState] = []
 
-    def record() -> Record | None:
+    def record() -> Any:
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         found = read_at(jax.tree.map(lambda _: here, abstract))
         states.extend(found[:1] if found else ())
-        return found[1] if found else None
+        return json.loads(json.dumps(found[1].to_json())) if found else None
 
     if (found := hosts.shared(record)) is None:
         return None
     state = hosts.spread(states[0] if states else None, abstract)
-    return experiment.layout.place(state, experiment.where), found
+    return experiment.layout.place(state, experiment.where), Record.from_json(found)
 
 
 def _read(

@@ -146,7 +146,7 @@ def open_session(
     defaults: the config from which config.json marks what differs. Raises UserError where the run
     cannot live there, or where there is one that cannot go on with it.
     """
-    folder = hosts.shared(lambda: usable_folder(workdir))
+    folder = Path(hosts.shared(lambda: str(usable_folder(workdir))))
     likeness.require_same_settings(config)
     experiment = build(config)
     fingerprints = experiment.fingerprints

@@ -6,10 +6,10 @@ With one process all of it is plain calls. That JAX knows of the others is the b
 run/cluster.py.
 """
 
-import pickle
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import flax.serialization
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
@@ -38,32 +38,33 @@ def first() -> bool:
 def shared(make: Callable[[], Made]) -> Made:
     """What `make` returns in the first process, in all of them; it must be called by all.
 
+    It is made of dicts, lists, arrays, strings and numbers: no process unpickles what another says.
     What it raises there is raised by all: in the others as a UserError of the same words.
     """
     if count() == 1:
         return make()
     if not first():
-        made, error = pickle.loads(_of_first(b""))
+        made, error = _unpacked(_of_first(b""))
         if error is not None:
             raise UserError(error)
         return made
     try:
         made = make()
     except Exception as error:
-        _of_first(pickle.dumps((None, str(error) or type(error).__name__)))
+        _of_first(_packed([None, str(error) or type(error).__name__]))
         raise
-    _of_first(pickle.dumps((made, None)))
+    _of_first(_packed([made, None]))
     return made
 
 
 def gathered(own: Any) -> list[Any]:
-    """What each process gives, in their order; it must be called by all."""
+    """What each process gives, as `shared` takes it, in their order; it must be called by all."""
     if count() == 1:
         return [own]
-    content = pickle.dumps(own)
+    content = _packed(own)
     sizes = multihost_utils.process_allgather(np.int32(len(content)))
     every = multihost_utils.process_allgather(_padded(content, int(sizes.max())))
-    return [pickle.loads(row[:size].tobytes()) for row, size in zip(every, sizes, strict=True)]
+    return [_unpacked(row[:size].tobytes()) for row, size in zip(every, sizes, strict=True)]
 
 
 def spread(tree: Any, abstract: Any) -> Any:
@@ -113,6 +114,14 @@ class Agreement:
             self._before.block_until_ready()
         known = [before, self._before] if last else [before]
         return max(int(result) if result is not None else 0 for result in known)
+
+
+def _packed(value: Any) -> bytes:
+    return flax.serialization.msgpack_serialize(value)
+
+
+def _unpacked(content: bytes) -> Any:
+    return flax.serialization.msgpack_restore(content)
 
 
 def _of_first(content: bytes) -> bytes:
