@@ -242,7 +242,7 @@ def shrink(c: ml_collections.ConfigDict) -> None:
 def split(c: ml_collections.ConfigDict, source: str) -> None:
     """Five tasks of two classes each of a source of ten, and the settings of Split MNIST."""
     c.tasks = ",".join(f"{source}[{first}-{first + 1}]" for first in range(0, 10, 2))
-    c.steps_per_task = 3000
+    c.steps_per_task = 2000
     c.loss.beta = 0.03  # what replay covers decides here, and detail: codes may carry much
     # All tasks are of one kind here: against telling replay from real images by its look.
     c.loss.class_noise = 0.3
