@@ -7,6 +7,7 @@ megabytes takes some milliseconds. They tell of accidents, not of an attacker, w
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,14 @@ def unclosed(content: bytes) -> bytes | None:
     """What `closed` took; None where it is damaged."""
     held, seal = content[:-_SIZE], content[-_SIZE:]
     return held if hashlib.sha256(held).digest() == seal else None
+
+
+def read_closed(path: Path) -> bytes | None:
+    """What `closed` took, of a file; None where that is absent or damaged."""
+    try:
+        return unclosed(path.read_bytes())
+    except OSError:
+        return None
 
 
 def _text(obj: Mapping[str, Any]) -> bytes:

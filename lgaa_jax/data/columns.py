@@ -13,7 +13,7 @@ import numpy as np
 from absl import logging
 
 from lgaa_jax.files import write_bytes
-from lgaa_jax.seals import closed, unclosed
+from lgaa_jax.seals import closed, read_closed
 
 
 def column(kept_in: Path, kind: str, facts: Any, make: Callable[[], np.ndarray]) -> np.ndarray:
@@ -46,10 +46,7 @@ def write(path: Path, values: np.ndarray) -> None:
 
 def read(path: Path) -> np.ndarray | None:
     """What `write` wrote, which no one can change; None where it is not there or is damaged."""
-    try:
-        content = unclosed(path.read_bytes())
-    except OSError:
-        return None
+    content = read_closed(path)
     if content is None:
         return None
     kind, _, values = content.partition(b"\n")

@@ -29,7 +29,7 @@ from lgaa_jax.networks import ops
 from lgaa_jax.networks.layers import ClassNetwork
 from lgaa_jax.networks.modules import ClassModel
 from lgaa_jax.networks.nets import Params
-from lgaa_jax.seals import closed, unclosed
+from lgaa_jax.seals import closed, read_closed
 from lgaa_jax.training import hosts, losses
 from lgaa_jax.training.devices import ONE_DEVICE, Layout
 
@@ -142,15 +142,12 @@ def _name(model: ClassModel, split: Split, steps: int) -> str:
 
 def sound(path: pathlib.Path) -> bool:
     """Whether a file of `reference` is what was written."""
-    return unclosed(path.read_bytes()) is not None
+    return read_closed(path) is not None
 
 
 def _read(model: ClassModel, image: np.ndarray, path: pathlib.Path) -> Params | None:
     """The parameters in a file; None when it is absent or damaged: it can be made again."""
-    try:
-        content = unclosed(path.read_bytes())
-    except OSError:
-        return None
+    content = read_closed(path)
     if content is None:
         return None
     like = jax.eval_shape(lambda: model.init(jax.random.key(0), to_unit(image))["params"])
