@@ -6,7 +6,7 @@ With one process all of it is plain calls. That JAX knows of the others is the b
 run/cluster.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import flax.serialization
@@ -38,7 +38,8 @@ def first() -> bool:
 def shared(make: Callable[[], Made]) -> Made:
     """What `make` returns in the first process, in all of them; it must be called by all.
 
-    It is made of dicts, lists, arrays, strings and numbers: no process unpickles what another says.
+    It is made of dicts, lists, arrays, strings and numbers, and of tuples, which come as lists: no
+    process unpickles what another says.
     What it raises there is raised by all: in the others as a UserError of the same words.
     """
     if count() == 1:
@@ -117,7 +118,13 @@ class Agreement:
 
 
 def _packed(value: Any) -> bytes:
-    return flax.serialization.msgpack_serialize(value)
+    return flax.serialization.msgpack_serialize(_without_tuples(value))
+
+
+def _without_tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_tuples(held) for key, held in value.items()}
+    return [*map(_without_tuples, value)] if isinstance(value, list | tuple) else value
 
 
 def _unpacked(content: bytes) -> Any:

@@ -37,7 +37,7 @@ def test_one_process_needs_no_other():
 def test_the_first_one_makes_and_all_have_it(facts):
     assert [found["who"] for found in facts] == [[2, 0, True], [2, 1, False]]
     for found in facts:
-        assert found["shared"] == {"number": 0, "text": "x" * 1000}
+        assert found["shared"] == {"pair": [0, None], "text": "x" * 1000}
         assert found["error"] == "of process 0"
         assert found["gathered"] == ["y", "y" * 501]
         assert found["spread"] == [7, [0, 1, 2]]

@@ -70,7 +70,7 @@ def main():
     spread = hosts.spread(state if number == 0 else None, jax.eval_shape(lambda: state))
     facts = {
         "who": [hosts.count(), hosts.number(), hosts.first()],
-        "shared": hosts.shared(lambda: {"number": number, "text": "x" * 1000}),
+        "shared": hosts.shared(lambda: {"pair": (number, None), "text": "x" * 1000}),
         "error": refused(lambda: hosts.shared(fail)),
         "gathered": hosts.gathered("y" * (number * 500 + 1)),
         "spread": [spread["w"].item(), spread["n"].tolist()],
