@@ -49,7 +49,8 @@ class Contents(NamedTuple):
         found = by_path(arrays)
         differ = [key for key in found if array_checksum(found[key]) != self.checksums.get(key)]
         if differ:
-            raise ValueError(f"{differ[0]} is not what was saved, nor are {len(differ) - 1} others")
+            others = f", nor are {len(differ) - 1} others" if len(differ) > 1 else ""
+            raise ValueError(f"{differ[0]} is not what was saved{others}")
 
 
 def described(state: Any, meta: Mapping[str, Any]) -> dict[str, Any]:

@@ -55,6 +55,12 @@ def _spoil(state):
 spoil = jax.jit(_spoil, donate_argnums=0)
 
 
+@pytest.fixture(autouse=True)
+def no_word_of_dropped_readers(monkeypatch):
+    """Of readers that Orbax did not wait for, asyncio tells whenever Python clears them away."""
+    monkeypatch.setattr(logging.getLogger("asyncio"), "disabled", True)
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A workdir with steps 1 and 2."""
@@ -248,6 +254,8 @@ def test_a_changed_array_is_found_whatever_part_of_it_is_read(workdir):
         assert checkpoints.sound_steps() == [1]
 
 
+# Of readers that Orbax drops half-way, Python tells when it clears them away.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("count", [12, pytest.param(200, marks=pytest.mark.slow)])
 def test_no_flipped_bit_gives_another_state(saved, tmp_path, count):
     """Any file of a checkpoint, at any place: what is read is what was saved, or nothing is."""
