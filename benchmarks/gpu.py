@@ -42,7 +42,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from step import flops, memory, plainly
 from task import get_config
 
-from lgaa_jax.data import sources, tfds_sets
+from lgaa_jax.data import tfds_sets
 from lgaa_jax.data.sources import SOURCES, Source
 from lgaa_jax.run import driver, experiment
 from lgaa_jax.run.interrupts import TERMINATED
@@ -111,7 +111,7 @@ def synthetic(size: int, channels: int) -> None:
     for name in ("noise_a", "noise_b"):
         images = rng.integers(0, 256, shape, np.uint8), rng.integers(0, 10, NOISE).astype(np.int32)
         test = tuple(column[:100] for column in images)
-        sources.SOURCES[name] = Source(10, lambda s=(images, test): s)
+        SOURCES[name] = Source(10, lambda s=(images, test): s)
 
 
 def timed(call: Callable, turns: int = TURNS) -> float:
@@ -227,11 +227,16 @@ def train(args: argparse.Namespace) -> None:
         sys.exit(TERMINATED)
 
 
-def stages(args: argparse.Namespace) -> dict[str, list[str]]:
+def file_of(case: str, dtype: str) -> str:
+    """The file for the figures of a step."""
+    return f"{case.replace(', ', '-')}-{dtype}.json"
+
+
+def stages() -> dict[str, list[str]]:
     """The file of each part, and the flags of the process that makes it, in their order."""
     trains = {"run/results.json": ["--stage=train"]}
     steps = {
-        f"{case.replace(', ', '-')}-{dtype}.json": [f"--stage={case}", f"--dtype={dtype}"]
+        file_of(case, dtype): [f"--stage={case}", f"--dtype={dtype}"]
         for case in CASES
         for dtype in DTYPES
     }
@@ -273,7 +278,9 @@ def percent(share: float | None) -> str:
 def page(args: argparse.Namespace) -> str:
     """The section of docs/performance.md, of what there is."""
     out = pathlib.Path(args.out)
-    about = json.loads((out / "device.json").read_text())
+    about = made(out / "device.json")
+    if about is None:
+        return "## On a GPU\n\nNothing was measured yet.\n"
     lines = [
         "## On a GPU",
         "",
@@ -286,7 +293,7 @@ def page(args: argparse.Namespace) -> str:
     ]
     for case in CASES:
         for dtype in DTYPES:
-            r = made(out / f"{case.replace(', ', '-')}-{dtype}.json")
+            r = made(out / file_of(case, dtype))
             if r is None:
                 continue
             cells = [case, dtype, f"{1e3 * r['step_s']:.2f}", f"{r['images_per_s']:.0f}"]
@@ -304,14 +311,14 @@ def _trained(out: pathlib.Path, results: dict, trial: bool) -> list[str]:
     """What is said of the training."""
     logged = [json.loads(line) for line in (out / "run/metrics.jsonl").open()]
     rates = [line[key] for line in logged if (key := "train/steps_per_second") in line]
-    accuracy = ", ".join(f"{100 * a:.2f} % of {t}" for a, t in _last(results))
+    last = zip(results["accuracy"][-1], results["tasks"], strict=True)
+    accuracy = ", ".join(f"{100 * share:.2f} % of {task}" for share, task in last)
     said = [
         f"MNIST, then Fashion-MNIST in bfloat16, `configs/{TRAINED}.py`"
         f"{':smoke' if trial else ''}: {results['steps']} steps in "
-        f"{results['seconds'] / 60:.1f} minutes, with evaluation; accuracy {accuracy}."
+        f"{results['seconds'] / 60:.1f} minutes of training; accuracy {accuracy}."
     ]
-    (case, _), alone = next(iter(CASES.items())), None
-    alone = made(out / f"{case.replace(', ', '-')}-{DTYPES[0]}.json")
+    alone = made(out / file_of(next(iter(CASES)), DTYPES[0]))
     if rates and alone:
         step = 1 / statistics.median(rates)
         said.append(
@@ -324,11 +331,6 @@ def _trained(out: pathlib.Path, results: dict, trial: bool) -> list[str]:
             f"{g['precision']:.2f}, recall {g['recall']:.2f}."
         )
     return said
-
-
-def _last(results: dict) -> list[tuple[float, str]]:
-    """The accuracies after the last task, with its name."""
-    return list(zip(results["accuracy"][-1], results["tasks"], strict=True))
 
 
 def main() -> None:
@@ -357,15 +359,14 @@ def main() -> None:
             train(args)
         else:
             found = time_step(args.stage, args.dtype, args.trial)
-            name = f"{args.stage.replace(', ', '-')}-{args.dtype}.json"
-            (out / name).write_text(json.dumps(found, indent=2))
+            (out / file_of(args.stage, args.dtype)).write_text(json.dumps(found, indent=2))
         return
     if not pathlib.Path(args.data).is_file():
         sys.exit(
             f"--data={args.data} is no file; write it with --pack where the sets are prepared."
         )
     end = time.monotonic() + 60 * args.minutes
-    for name, flags in stages(args).items():
+    for name, flags in stages().items():
         left = end - time.monotonic()
         if made(out / name) is None and left > ON_DISK:
             print(f"{name}: {call_stage(args, flags, left - ON_DISK)}", flush=True)

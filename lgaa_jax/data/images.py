@@ -64,6 +64,13 @@ class Form:
         """Brings a Pillow image to this form."""
         return fit(image, self.size, self.channels, self.crop, self.background)
 
+    def fit_of(self, task: str, image: Image.Image) -> np.ndarray:
+        """`fit` of an image of this task, which the error names. Raises UserError."""
+        try:
+            return self.fit(image)
+        except UserError as error:
+            raise UserError(f"task {task!r} has an image of {error}; lower data.crop.") from None
+
 
 def to_unit(images: Array) -> Array:
     """Maps uint8 0..255 to float32 in [-1, 1]; NumPy or JAX arrays."""

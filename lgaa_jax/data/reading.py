@@ -16,7 +16,6 @@ from lgaa_jax.data.sources import Source, lookup
 from lgaa_jax.data.split import Split
 from lgaa_jax.data.stored import Images, stored
 from lgaa_jax.data.tfds_sets import Example
-from lgaa_jax.errors import UserError
 
 
 class Loaded(NamedTuple):
@@ -61,16 +60,8 @@ def other(name: str, data_dir: str, form: Form, kept_in: Path, stream: bool) -> 
     """A whole set that is no folder; one that is drawn here is always in memory."""
     source = lookup(name, data_dir)
     if source.read:
-        train, test = (
-            _gather(
-                name,
-                len(images),
-                zip(map(Image.fromarray, images), labels, strict=True),
-                source.num_classes > 0,
-                form,
-            )
-            for images, labels in source.read()
-        )
+        drawn = ((len(x), zip(map(Image.fromarray, x), u, strict=True)) for x, u in source.read())
+        train, test = (_gather(name, *split, source.num_classes > 0, form) for split in drawn)
         names = source.class_names
     else:
         train, test, names = _prepared(name, data_dir, source, form, kept_in if stream else None)
@@ -123,10 +114,7 @@ def _gather(
     images = np.empty((count, form.size, form.size, form.channels), np.uint8)
     labels = np.full(count, -1, np.int32)
     for i, (image, label) in enumerate(examples):
-        try:
-            images[i] = form.fit(image)
-        except UserError as error:
-            raise UserError(f"task {name!r} has an image of {error}; lower data.crop.") from None
+        images[i] = form.fit_of(name, image)
         labels[i] = label if labelled and label is not None else -1
     return _shared(images, labels)
 

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import io
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import PIL
 from lgaa_jax.data import columns, set_files
 from lgaa_jax.data.decoding import BrokenImageError, opened
 from lgaa_jax.data.images import Form
-from lgaa_jax.data.stored import CHUNK
+from lgaa_jax.data.stored import CHUNK, checksums, chunks, stored
 from lgaa_jax.errors import UserError
 
 VERSION = 1  # of what is found out of a set; another one finds it out anew
@@ -46,14 +45,10 @@ class Records:
             try:
                 with opened(io.BytesIO(content)) as image:
                     pass  # decoded
-                images[i] = self.form.fit(image)
             except BrokenImageError as error:
                 reason = f"image {rows[i]} of {self.shards[0][0].name} cannot be decoded: {error}"
                 raise self._damaged(reason) from error
-            except UserError as error:
-                raise UserError(
-                    f"task {self.name!r} has an image of {error}; lower data.crop."
-                ) from None
+            images[i] = self.form.fit_of(self.name, image)
         return images
 
     def labels(self) -> np.ndarray:
@@ -90,11 +85,7 @@ class Records:
         return np.concatenate(parts)
 
     def _read_checksums(self) -> np.ndarray:
-        n, parts = self.shape[0], []
-        for start in range(0, n, CHUNK):
-            images = self.read(np.arange(start, min(start + CHUNK, n)))
-            parts.append(np.array([zlib.crc32(image.data) for image in images], np.uint32))
-        return np.concatenate(parts)
+        return np.concatenate([checksums(images) for images in chunks(stored(self))])
 
     def _examples(self, rows: list[int]) -> Iterator[Any]:
         """The features of the examples at `rows`, by name."""

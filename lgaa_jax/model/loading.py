@@ -48,9 +48,8 @@ def load(workdir: PathLike, step: int | None = None) -> Model:
             raise UserError(f"{folder} holds step {written['step']} alone; leave step={step} out.")
         state, results = exporting.read_state(folder, written), written["results"]
     else:
-        from lgaa_jax.workdir.checkpoint import (
-            Checkpoints,  # slow to import; an export needs it not
-        )
+        # Slow to import, and an export does not need it.
+        from lgaa_jax.workdir.checkpoint import Checkpoints
 
         with Checkpoints(folder) as checkpoints:
             state = checkpoints.at(step, lambda step: _restore(checkpoints, step, nets, config))

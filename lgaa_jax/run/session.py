@@ -42,7 +42,11 @@ class Session:
     written: Written  # what config.json is to hold
     lock: Lock | None = None  # of the workdir, once it is held
     keeps: bool = True  # whether what is evaluated goes into the file of evaluations
-    first: bool = True  # whether this process is the one that writes
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes."""
+        return hosts.first()
 
     def fresh(self) -> TrainState:
         """The initial state, tied to devices as a restored one is: both run the same program."""
@@ -155,5 +159,5 @@ def open_session(
     names, labels = experiment.class_names, experiment.labels
     written = run_metadata(config, names, labels, fingerprints, defaults)
     written |= hosts.shared(lambda: earlier_changes(folder, checkpoints, experiment, written))
-    first, console = hosts.first(), Console(None if hosts.first() else io.StringIO())
-    return Session(experiment, folder, checkpoints, console, written, first=first)
+    console = Console(None if hosts.first() else io.StringIO())
+    return Session(experiment, folder, checkpoints, console, written)

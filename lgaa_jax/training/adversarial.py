@@ -49,29 +49,15 @@ def critic_loss(
             error = jax.nn.relu(1.0 + fake_score) + jax.nn.relu(1.0 - real_score)
         else:
             error = jax.nn.softplus(fake_score - real_score)
-        loss, penalty = jnp.mean(error), jnp.zeros(())
-        for weight, slope in zip(
-            weights, _slopes(score, x, both, codes, weights, layout), strict=True
-        ):
-            loss, penalty = loss + 0.5 * weight * slope, penalty + slope
+        if weights[1]:
+            slopes = losses.squared_slope(lambda at: score(at, *codes_of_both), both)
+            at_fake, at_x = map(jnp.mean, layout.part(slopes))
+        else:
+            at_x = jnp.mean(losses.squared_slope(lambda at: score(at, *codes), x))
+            at_fake = jnp.zeros(())
+        penalty = at_x + at_fake
+        loss = jnp.mean(error) + 0.5 * weights[0] * at_x + 0.5 * weights[1] * at_fake
     return loss, {"loss/critic": loss, "wasserstein": distance, "gradient_penalty": penalty}
-
-
-def _slopes(
-    score: Score,
-    x: jax.Array,
-    both: jax.Array,
-    codes: tuple[jax.Array, ...],
-    weights: tuple[float, float],
-    layout: Layout,
-) -> tuple[jax.Array, jax.Array]:
-    """The mean squared slopes at x and at the fakes, whose is 0 where it has no weight."""
-    if not weights[1]:
-        slope = losses.squared_slope(lambda at: score(at, *codes), x)
-        return jnp.mean(slope), jnp.zeros(())
-    codes_of_both = tuple(layout.join(c, c) for c in codes)
-    at_fake, at_x = layout.part(losses.squared_slope(lambda at: score(at, *codes_of_both), both))
-    return jnp.mean(at_x), jnp.mean(at_fake)
 
 
 def generator_loss(
