@@ -122,8 +122,11 @@ def build(config: ml_collections.ConfigDict) -> Experiment:
     # Initialisation runs once: on a CPU, to optimise its code takes far longer than to run it.
     on_cpu = jax.default_backend() == "cpu"
     options = {"xla_backend_optimization_level": 0} if on_cpu else None
-    init = jax.jit(functools.partial(learner.init, init_key), compiler_options=options)
-    where = shardings(jax.eval_shape(init), layout)
+    initial = functools.partial(learner.init, init_key)
+    where = shardings(jax.eval_shape(initial), layout)
+    # Where the devices divide the state, none has to hold all of it.
+    placed = where if layout.divides else None
+    init = jax.jit(initial, out_shardings=placed, compiler_options=options)
     return Experiment(
         config=config,
         strategy=strategy,

@@ -51,9 +51,8 @@ class Session:
     def fresh(self) -> TrainState:
         """The initial state, tied to devices as a restored one is: both run the same program."""
         run = self.experiment
-        if run.layout.divides:  # no device has to hold all of it
-            return jax.jit(run.init, out_shardings=run.where)()
-        return run.layout.place(run.init(), run.where)
+        state = run.init()
+        return state if run.layout.divides else run.layout.place(state, run.where)
 
     def newest(self) -> Found | None:
         """State and record of the newest sound checkpoint; None where there is no checkpoint."""

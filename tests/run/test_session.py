@@ -1,14 +1,15 @@
-"""With what a run goes on: its own config and data, whatever became of config.json; one at a time.
+"""With what a run begins and goes on: its own config and data, whatever became of config.json.
 
-No step is taken here, and nothing compiled.
+No step is taken here.
 """
 
 import shutil
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import small_config
+from conftest import assert_equal, small_config
 from PIL import Image
 
 from lgaa_jax.data import reading
@@ -118,3 +119,16 @@ def test_data_that_changed_on_disk_are_refused(tmp_path, change, says):
     with pytest.raises(UserError, match=r"the data of task 'folder:.* have changed .*" + says):
         open_session(small_config(**changes), workdir)
     assert (workdir / "config.json").read_bytes() == written
+
+
+def test_devices_that_divide_the_state_begin_with_the_same_numbers(tmp_path):
+    """Each array lies as the program of the steps takes it."""
+    states = {}
+    for divides in (True, False):
+        config = small_config(devices=2, shard_state=divides, tasks="digits")
+        session = open_session(config, tmp_path / str(divides))
+        states[divides] = state = session.fresh()
+        where = jax.tree.map(lambda array: array.sharding, state)
+        assert jax.tree.leaves(where) == jax.tree.leaves(session.experiment.where)
+        assert any(not s.is_fully_replicated for s in jax.tree.leaves(where)) == divides
+    assert_equal(*jax.device_get(tuple(states.values())))
