@@ -246,6 +246,9 @@ def split(c: ml_collections.ConfigDict, source: str) -> None:
     c.loss.beta = 0.03  # what replay covers decides here, and detail: codes may carry much
     # All tasks are of one kind here: against telling replay from real images by its look.
     c.loss.class_noise = 0.3
+    # With so small a weight the codes are large and training near what the rate allows: with second
+    # moments of 1,000 steps a spike after a task change could end in no picture (docs/networks.md).
+    c.optim.autoencoder.b2 = 0.99
     c.replay.temperature = 4.0
     c.replay.spread = 1.2
     c.replay.fraction = "0.5"  # a new class must be told from all earlier ones (docs/networks.md)
