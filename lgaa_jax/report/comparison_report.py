@@ -39,7 +39,7 @@ def context(runs: Runs) -> dict[str, Any]:
     losses = curves.compared_panels(lines)
     ends = curves.boundaries(first.lines)
     return {
-        "title": f"{', '.join(runs)} on {', '.join(first.short)}",
+        "title": page.heading(runs, first.short),
         "stops": first.short[: min(own[0].stops for own in runs.values())],
         "seeds": seeds,
         "table": table(runs),

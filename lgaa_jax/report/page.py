@@ -1,10 +1,19 @@
 """A page from its template. Alone knows Jinja."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lgaa_jax.report import charts, library
 
 REPORT = "report.html"  # in a workdir
+MOST_NAMES = 8  # of tasks in a heading
+
+
+def heading(strategies: Iterable[str], tasks: Sequence[str]) -> str:
+    """What a page is of: strategies and tasks, of many the first ones."""
+    more = len(tasks) - MOST_NAMES
+    rest = [f"{more} tasks more"] if more > 0 else []
+    return f"{', '.join(strategies)} on {', '.join([*tasks[:MOST_NAMES], *rest])}"
 
 
 def render(template: str, **context: Any) -> bytes:

@@ -29,7 +29,7 @@ def context(written: Written) -> dict[str, Any]:
     ends, lines = curves.boundaries(written.lines), written.lines
     losses = curves.loss_panels(lines)
     return {
-        "title": f"{written.results['strategy']} on {', '.join(written.short)}",
+        "title": page.heading([written.results["strategy"]], written.short),
         "finished": written.results.get("finished", False),
         "split": written.split,
         "stops": written.short[: written.stops],

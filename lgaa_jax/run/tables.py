@@ -33,6 +33,7 @@ LAST = (
     ("sampled chroma (%)", "generation/chroma", 0.01),
 )
 MOST_CLASSES = 20  # that are listed of a folder
+MOST_TASKS = 12  # whose figures a line, or the columns of a table, have room for
 
 
 def opening(
@@ -99,11 +100,15 @@ def shown_metric(record: Record) -> tuple[str, str, float]:
 
 
 def known_tasks(names: Sequence[str], record: Record) -> str:
-    """The figure of each task in the last evaluation."""
+    """The figure of each task in the last evaluation; of many their number and the least one."""
     name, _, one = shown_metric(record)
     last = matrix(record.measured, names, name)[len(record.measured) - 1]
     pairs = zip(short_names(names), last, strict=True)
-    return "  ".join(f"{task} {value / one:.1f}" for task, value in pairs if value is not None)
+    known = [(value / one, task) for task, value in pairs if value is not None]
+    if len(known) > MOST_TASKS:
+        least, task = min(known)
+        return f"{len(known)} tasks, the least {task} {least:.1f}"
+    return "  ".join(f"{task} {value:.1f}" for value, task in known)
 
 
 def so_far(names: Sequence[str], record: Record) -> str:
@@ -134,21 +139,32 @@ def closing_rows(names: Sequence[str], record: Record) -> Iterator[list[str]]:
     """The cells of the closing table, its head first.
 
     A figure of each task after each task. In the end the PSNR of their reconstructions and, where
-    there is colour, how much of that of the real images reconstructions and samples have.
+    there is colour, how much of that of the real images reconstructions and samples have. Many
+    tasks have a row each, with their figures when they were learned and in the end.
     """
     name, unit, one = shown_metric(record)
-
-    def cells(values: Sequence[float | None], one: float) -> list[str]:
-        return ["-" if value is None else f"{value / one:.1f}" for value in values]
-
-    yield [f"{spoken(name)} ({unit})", *short_names(names)]
-    rows = zip(short_names(names), matrix(record.measured, names, name), strict=True)
-    for after, values in list(rows)[: len(record.measured)]:
-        yield [f"after {after}", *cells(values, one)]
-    for title, metric, one in LAST:
+    head, short = f"{spoken(name)} ({unit})", short_names(names)
+    after = matrix(record.measured, names, name)[: len(record.measured)]
+    last = {}
+    for title, metric, own in LAST:
         values = [record.measured[-1].get(task, {}).get(metric) for task in names]
-        if name != metric and any(value is not None for value in values):
-            yield [title, *cells(values, one)]
+        if metric != name and any(value is not None for value in values):
+            last[title] = _cells(values, own)
+    if len(names) > MOST_TASKS:
+        known = ([v for v in values if v is not None] for values in zip(*after, strict=True))
+        first = [values[0] if values else None for values in known]
+        columns = {"learned": _cells(first, one), "in the end": _cells(after[-1], one), **last}
+        yield [head, *columns]
+        yield from map(list, zip(short, *columns.values(), strict=True))
+    else:
+        yield [head, *short]
+        for task, values in zip(short, after, strict=False):
+            yield [f"after {task}", *_cells(values, one)]
+        yield from ([title, *cells] for title, cells in last.items())
+
+
+def _cells(values: Sequence[float | None], one: float) -> list[str]:
+    return ["-" if value is None else f"{value / one:.1f}" for value in values]
 
 
 def closing(results: dict[str, Any], path: Path, pictures: Path) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from fake_run import Page, specs, write_run
 from configs import default
 from lgaa_jax.errors import UserError
 from lgaa_jax.report import __main__ as report_program
-from lgaa_jax.report import library, run_report, samples
+from lgaa_jax.report import library, page, run_report, samples
 from lgaa_jax.report.page import REPORT
 from lgaa_jax.workdir import pictures
 from lgaa_jax.workdir.metadata import dotted
@@ -237,3 +237,12 @@ def test_a_folder_without_a_run_is_told(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UserError, match=r"config\.json is not the config of a run, or damaged"):
         run_report.write(tmp_path)
+
+
+def test_a_heading_names_few_tasks_all_and_of_many_the_first():
+    assert page.heading(["lgaa"], ["a", "b"]) == "lgaa on a, b"
+    names = list("abcdefghij")
+    assert (
+        page.heading(["lgaa", "joint"], names)
+        == "lgaa, joint on a, b, c, d, e, f, g, h, 2 tasks more"
+    )

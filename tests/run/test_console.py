@@ -207,3 +207,17 @@ def test_a_bar_that_has_nothing_to_count_shows_nothing(initial):
     with progress.Progress(RichConsole(file=file), total=100, initial=initial):
         pass
     assert file.getvalue() == ""
+
+
+def test_many_tasks_have_a_row_each_and_a_line_names_the_least_of_them():
+    names = [f"set{i}" for i in range(tables.MOST_TASKS + 1)]
+    measured = [{name: {"accuracy": 0.9, "psnr": 20.0}} for name in names[:-1]]
+    final = {name: {"accuracy": 0.5 + i / 100, "psnr": 21.0} for i, name in enumerate(names)}
+    record = Record((*measured, final), ({},) * len(names), step=1)
+    head, *rows = tables.closing_rows(names, record)
+    assert head == ["accuracy (%)", "learned", "in the end", "PSNR (dB)"]
+    assert rows[0] == ["set0", "90.0", "50.0", "21.0"]
+    assert rows[-1] == [names[-1], "62.0", "62.0", "21.0"]
+    assert len(rows) == len(names)
+    line = tables.after_task(names, record)
+    assert line.startswith("after set12: accuracy (%)  13 tasks, the least set0 50.0  mean 56.0")
