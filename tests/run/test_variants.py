@@ -49,6 +49,7 @@ def test_without_labels_there_is_no_accuracy(tmp_path):
     assert len(results["domain_accuracy"]) == len(results["linear_probe"]) == 2
 
 
+@pytest.mark.slow
 def test_without_labels_classes_are_found_and_the_true_ones_are_for_evaluation_only(
     tmp_path, monkeypatch
 ):

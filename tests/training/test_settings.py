@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import pytest
 from conftest import BATCH_SIZE, assert_equal, make_batch
 
 from lgaa_jax.training.sampling import sample_task
@@ -16,6 +17,7 @@ ELSEWISE = (
 )
 
 
+@pytest.mark.slow
 def test_within_fixed_settings_a_state_a_step_and_samples_are_the_same_bits(system):
     @fixed_settings()
     def facts():
