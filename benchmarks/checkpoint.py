@@ -1,4 +1,4 @@
-"""Sizes a run's state and its checkpoint, by the number of tasks and of those learned.
+"""Sizes a run's state, its checkpoint and what of it lasts, by tasks and by those learned.
 
     python benchmarks/checkpoint.py --size=32 --channels=3 --tasks=2,100
 
@@ -24,7 +24,7 @@ from lgaa_jax.networks.nets import Nets, build_nets
 from lgaa_jax.training.codes import init_codes
 from lgaa_jax.training.learner import build_learner
 from lgaa_jax.training.replay import replay_spec
-from lgaa_jax.training.state import TrainState
+from lgaa_jax.training.state import TrainState, lasting
 from lgaa_jax.workdir.checkpoint import Checkpoints
 
 NUM_CLASSES = 10
@@ -54,6 +54,17 @@ def state_of(size: int, channels: int, tasks: int, learned: int) -> TrainState:
     return state.replace(codes=moments(nets, learned), replay=frozen)
 
 
+def saved(state: TrainState) -> tuple[float, float]:
+    """MB on disk of a checkpoint, and the seconds that it took to write and to look at."""
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        with Checkpoints(folder) as checkpoints:
+            checkpoints.save(1, state, {})
+        seconds = time.perf_counter() - begin
+        files = [path for path in pathlib.Path(folder).rglob("*") if path.is_file()]
+        return sum(path.stat().st_size for path in files) / 1e6, seconds
+
+
 def megabytes(tree: object) -> float:
     """Of all arrays of a tree."""
     return sum(a.nbytes for a in jax.tree.leaves(tree)) / 1e6
@@ -66,23 +77,16 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=1)
     parser.add_argument("--tasks", default="2,100")
     args = parser.parse_args()
-    print(f"{'tasks':>6}{'learned':>9}{'state MB':>10}{'of codes':>10}{'on disk':>9}{'save s':>8}")
+    names = ("state MB", "of codes", "on disk", "save s", "lasts")
+    print(f"{'tasks':>6}{'learned':>9}" + "".join(f"{name:>10}" for name in names))
     for tasks in map(int, args.tasks.split(",")):
         for learned in (0, tasks // 2, tasks):
             state = state_of(args.size, args.channels, tasks, learned)
-            with tempfile.TemporaryDirectory() as folder:
-                begin = time.perf_counter()
-                with Checkpoints(folder) as checkpoints:
-                    checkpoints.save(1, state, {})
-                seconds = time.perf_counter() - begin
-                files = [path for path in pathlib.Path(folder).rglob("*") if path.is_file()]
-                disk = sum(path.stat().st_size for path in files) / 1e6
             codes = megabytes(state.codes) + megabytes(state.replay["codes"])
-            print(
-                f"{tasks:>6}{learned:>9}{megabytes(state):>10.1f}{codes:>10.1f}{disk:>9.1f}"
-                f"{seconds:>8.2f}",
-                flush=True,
-            )
+            disk, seconds = saved(state)
+            lasts, _ = saved(lasting(state))
+            values = f"{megabytes(state):>10.1f}{codes:>10.1f}{disk:>10.1f}{seconds:>10.2f}"
+            print(f"{tasks:>6}{learned:>9}{values}{lasts:>10.1f}", flush=True)
 
 
 if __name__ == "__main__":

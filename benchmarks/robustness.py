@@ -35,7 +35,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 from benchmarks import bad_input, forks, full_disk
 from benchmarks.runs import arrays, ending, extended, finish, flags_of, left_alone
 from lgaa_jax.evaluation import classifier
-from lgaa_jax.workdir.checkpoint import Checkpoints
+from lgaa_jax.workdir.checkpoint import ENDS, FOLDER, Checkpoints
 from lgaa_jax.workdir.contents import DamagedError
 from lgaa_jax.workdir.metadata import CONFIG, read_metadata
 from lgaa_jax.workdir.record import EVALUATIONS, read_record
@@ -124,10 +124,12 @@ def count_corruptions(whole: pathlib.Path, number: int, rng: random.Random) -> c
         corruptions=0, detected=0, harmless=0, wrong=0, not_the_newest_sound=0
     )
     small = [whole / CONFIG, whole / EVALUATIONS, *(whole / classifier.FOLDER).iterdir()]
-    stored = [p for p in (whole / "checkpoints").rglob("*") if p.is_file() and p.stat().st_size]
+    folders = FOLDER, ENDS
+    files = (path for name in folders for path in (whole / name).rglob("*"))
+    stored = [path for path in files if path.is_file() and path.stat().st_size]
     expected = readings(whole)
     with Checkpoints(whole) as checkpoints:
-        sound = {step: arrays(checkpoints, step) for step in checkpoints.steps()}
+        sound = {step: arrays(checkpoints, step) for step in checkpoints.all_steps()}
     for _ in range(number):
         workdir = whole.with_name("damaged")
         shutil.rmtree(workdir, ignore_errors=True)
@@ -135,7 +137,7 @@ def count_corruptions(whole: pathlib.Path, number: int, rng: random.Random) -> c
         path = rng.choice(stored if rng.random() < 0.8 else small).relative_to(whole)
         counts[damage(workdir / path, rng)] += 1
         counts["corruptions"] += 1
-        if path.parts[0] == "checkpoints":
+        if path.parts[0] in folders:
             counts[_checkpoint(workdir, int(path.parts[1]), sound)] += 1
         else:
             read = readings(workdir).get(path.name)
@@ -152,7 +154,7 @@ def _checkpoint(workdir: pathlib.Path, damaged: int, sound: dict[int, dict[str, 
             found = "harmless" if arrays(checkpoints, damaged) == sound[damaged] else "wrong"
         except DamagedError:
             found = "detected"
-        good = {*sound} - ({damaged} if found == "detected" else set())
+        good = {*checkpoints.steps()} - ({damaged} if found == "detected" else set())
         newest = checkpoints.newest(lambda step: checkpoints.check(step) and step)
         if newest != max(good) or arrays(checkpoints, newest) != sound[newest]:
             return "not_the_newest_sound"

@@ -43,8 +43,8 @@ def ending(workdir: pathlib.Path) -> dict[str, Any]:
 
 
 def arrays(checkpoints: Checkpoints, step: int) -> dict[str, bytes]:
-    """The bytes of each array of a step, as they are read without being checked."""
-    leaves = jax.tree_util.tree_leaves_with_path(checkpoints._storage.arrays(step))
+    """The bytes of each array of a step. Raises DamagedError where one is not what was saved."""
+    leaves = jax.tree_util.tree_leaves_with_path(checkpoints.read(step))
     return {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in leaves}
 
 

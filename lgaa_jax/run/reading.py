@@ -12,8 +12,8 @@ from lgaa_jax.errors import UserError
 from lgaa_jax.files import PathLike
 from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.training import hosts
-from lgaa_jax.training.state import TrainState
-from lgaa_jax.workdir.checkpoint import Checkpoints
+from lgaa_jax.training.state import TrainState, lasting
+from lgaa_jax.workdir.checkpoint import FOLDER, Checkpoints
 from lgaa_jax.workdir.folder import usable_folder
 from lgaa_jax.workdir.record import Record, read_record
 
@@ -30,7 +30,7 @@ def read(
     The record holds the evaluation of each task that had ended by then, as far as the file of
     evaluations, or the checkpoint of an earlier version, has them. It may have been saved by
     another number of devices or processes. The first process alone reads, so that the others need
-    not see its disk.
+    not see its disk. Of the end of an earlier task, the state holds what evaluation needs.
     """
     abstract = jax.eval_shape(experiment.init)
 
@@ -47,13 +47,20 @@ def read(
     def record() -> Any:
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         found = read_at(jax.tree.map(lambda _: here, abstract))
-        states.extend(found[:1] if found else ())
-        return json.loads(json.dumps(found[1].to_json())) if found else None
+        if found is None:
+            return None
+        states.append(found[0])
+        return json.loads(json.dumps([found[1].to_json(), bool(found[0].opt)]))
 
     if (found := hosts.shared(record)) is None:
         return None
-    state = hosts.spread(states[0] if states else None, abstract)
-    return experiment.layout.place(state, experiment.where), Record.from_json(found)
+    written, whole = found
+    form, where = (
+        tree if whole else lasting(tree).replace(replay=tree.replay)
+        for tree in (abstract, experiment.where)
+    )
+    state = hosts.spread(states[0] if states else None, form)
+    return experiment.layout.place(state, where), Record.from_json(written)
 
 
 def _read(
@@ -64,6 +71,11 @@ def _read(
     experiment: Experiment,
 ) -> Found:
     state, meta = checkpoints.restore(step, placed)
+    if not state.replay:  # of the end of an earlier task: it is what the task before had left
+        before = state
+        if (task := int(state.task)) and experiment.strategy.memory == "replay":
+            before, _ = checkpoints.restore(experiment.ends[task - 1], placed)
+        state = state.replace(replay=before.sampler)
     record = Record.from_json(meta)
     stored = read_record(workdir)  # where there is none, it is made from checkpoints
     if stored is not None:
@@ -77,7 +89,7 @@ def _read(
 
 def require_checkpoints(workdir: PathLike) -> None:
     """Raises UserError where there is nothing to evaluate."""
-    if not (usable_folder(workdir) / "checkpoints").is_dir():
+    if not (usable_folder(workdir) / FOLDER).is_dir():
         raise UserError(
             f"{workdir} holds no checkpoints; train first, or name the right --workdir."
         )

@@ -21,7 +21,7 @@ from lgaa_jax.run.reading import Found
 from lgaa_jax.run.resources import told
 from lgaa_jax.seals import sealed
 from lgaa_jax.training import hosts
-from lgaa_jax.training.state import TrainState
+from lgaa_jax.training.state import TrainState, lasting
 from lgaa_jax.workdir import pictures
 from lgaa_jax.workdir.checkpoint import Checkpoints
 from lgaa_jax.workdir.folder import usable_folder
@@ -154,7 +154,7 @@ def open_session(
     experiment = build(config)
     fingerprints = experiment.fingerprints
     likeness.require_same_data(fingerprints)
-    checkpoints = Checkpoints(folder, config.log.keep_checkpoints, experiment.ends)
+    checkpoints = Checkpoints(folder, config.log.keep_checkpoints, experiment.ends, lasting)
     names, labels = experiment.class_names, experiment.labels
     written = run_metadata(config, names, labels, fingerprints, defaults)
     written |= hosts.shared(lambda: earlier_changes(folder, checkpoints, experiment, written))

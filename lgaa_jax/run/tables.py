@@ -52,7 +52,7 @@ def opening(
         if is_folder(task.base):
             yield from (("", line) for line in class_lines(task))
         yield from (("", note) for note in task.notes)
-    sizes = {name: num_parameters(tree) for name, tree in state.params.items()}
+    sizes = {name: num_parameters(tree) for name, tree in state.evaluated.items()}
     yield "parameters", ", ".join(f"{name} {size:,}" for name, size in sizes.items())
     ends = np.diff(experiment.ends, prepend=0)
     each = f"{ends[0]:,} a task" if len({*ends}) == 1 else " + ".join(f"{n:,}" for n in ends)

@@ -47,7 +47,7 @@ def verify(workdir: PathLike) -> bool:
 def _findings(workdir: Path) -> Iterator[Finding]:
     yield _config(workdir)
     with Checkpoints(workdir) as checkpoints:
-        yield from (_checkpoint(checkpoints, step) for step in checkpoints.steps())
+        yield from (_checkpoint(checkpoints, step) for step in checkpoints.all_steps())
     for name, whole in _FILES.items():
         if (workdir / name).exists():
             yield _plain(name, whole(workdir))

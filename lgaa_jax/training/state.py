@@ -86,6 +86,20 @@ def init_state(
     return state.replace(replay=_frozen(state))
 
 
+def lasting(state: TrainState | Mapping[str, Any]) -> TrainState:
+    """What is kept of the state at the end of an earlier task: what it is evaluated and drawn with.
+
+    state: of arrays or of what describes them; or its fields as nested dicts, as a checkpoint is
+    read, where empty ones may be missing. Optimisers, critic and replay are left out, and the
+    trained generator where there is an average.
+    """
+    if isinstance(state, Mapping):
+        state = TrainState(**{"ema": {}, "codes": {}, **state})
+    unused = {"critic", "generator"} if state.ema else {"critic"}
+    params = {name: held for name, held in state.params.items() if name not in unused}
+    return state.replace(params=params, opt={}, replay={})
+
+
 def shardings(state: TrainState, layout: Layout) -> TrainState:
     """Where each array of a state lies. state: of arrays, or of their shapes.
 

@@ -1,20 +1,21 @@
-"""Checkpoints in `<workdir>/checkpoints`: which are kept, and which can be trusted."""
+"""The checkpoints of a run: which are kept, what of them, and which can be trusted."""
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from absl import logging
 
 from lgaa_jax.errors import UserError
 from lgaa_jax.files import PathLike, expand
-from lgaa_jax.workdir.contents import Contents, DamagedError, contents, described, listed
-from lgaa_jax.workdir.forms import forms, require_same
-from lgaa_jax.workdir.noise import no_stragglers
-from lgaa_jax.workdir.storage import Storage
+from lgaa_jax.workdir.checked import CheckedStorage
+from lgaa_jax.workdir.contents import DamagedError, listed
 
-ASIDE = "damaged"  # folder in a workdir: checkpoints in whose place another one had to be written
+# Folders in a workdir.
+FOLDER = "checkpoints"  # whole states, from which a run goes on
+ENDS = "task_ends"  # what is kept of the states at the ends of earlier tasks
+ASIDE = "damaged"  # checkpoints in whose place another one had to be written
+WHOLE_ENDS = 2  # latest ends of tasks that stay whole, to go back to where later ones are damaged
 Read = TypeVar("Read")
 
 
@@ -23,21 +24,30 @@ class Checkpoints:
 
     A context manager; leaving it waits for the saving under way. The first save makes the folder.
     An older checkpoint is dropped when a later one was seen to be readable; a damaged one never is.
+    At the end of a task, `lasting` of it is kept.
     """
 
-    def __init__(self, workdir: PathLike, keep: int = 1, task_ends: Sequence[int] = ()):
-        """Keeps the latest `keep` checkpoints and, beside them, each step in `task_ends`.
+    def __init__(
+        self,
+        workdir: PathLike,
+        keep: int = 1,
+        task_ends: Sequence[int] = (),
+        lasting: Callable[[Any], Any] = lambda state: state,
+    ):
+        """Keeps the latest `keep` checkpoints and, of each step in `task_ends`, what is `lasting`.
 
-        Raises UserError when `keep` is less than 1.
+        lasting: gives that part of a state, which may be nested dicts, as a checkpoint is read, or
+        what `restore` is asked for; the latest `WHOLE_ENDS` of those steps stay whole. Raises
+        UserError when `keep` is less than 1.
         """
         if keep < 1:
             raise UserError(f"log.keep_checkpoints is {keep}: keep at least 1 checkpoint")
-        self.folder = expand(workdir).resolve() / "checkpoints"  # Orbax takes absolute paths only
-        self._storage = Storage(self.folder)
-        self._keep = keep
+        self._workdir = expand(workdir).resolve()  # Orbax takes absolute paths only
+        self._whole = CheckedStorage(self._workdir / FOLDER)
+        self._ends = CheckedStorage(self._workdir / ENDS)
+        self._keep, self._lasting = keep, lasting
         self._task_ends = {int(step) for step in task_ends}
         self._unseen: int | None = None  # the step saved last, until it has been read back
-        self._damaged: set[int] = set()  # the steps that were found so
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -46,18 +56,22 @@ class Checkpoints:
         self.close()
 
     def steps(self) -> list[int]:
-        """The steps that have a checkpoint, in order, readable or not."""
-        return self._storage.steps()
+        """The steps of which there is all, in order, readable or not."""
+        return self._whole.steps()
 
     def sound_steps(self) -> list[int]:
-        """The steps that have a checkpoint and were not found damaged, in order."""
-        return [step for step in self.steps() if step not in self._damaged]
+        """The steps of which there is all and that were not found damaged, in order."""
+        return self._whole.sound_steps()
+
+    def all_steps(self) -> list[int]:
+        """The steps of which there is all or, of the ends of earlier tasks, what lasts."""
+        return sorted({*self._whole.steps(), *self._ends.steps()})
 
     def at(self, step: int | None, read: Callable[[int], Read]) -> Read:
         """What `read` gives of a step; None: of the newest sound one. UserError where none is."""
         found = self.newest(read) if step is None else read(step)
         if found is None:
-            raise UserError(f"there is no checkpoint in {self.folder}: train there first")
+            raise UserError(f"there is no checkpoint in {self._whole.folder}: train there first")
         return found
 
     def newest(self, read: Callable[[int], Read], below: float = math.inf) -> Read | None:
@@ -74,8 +88,8 @@ class Checkpoints:
                 logging.warning("%s", error)
         if steps:
             raise UserError(
-                f"no checkpoint in {self.folder} can be used, of {listed(steps)}: choose another "
-                "--workdir, or move that folder elsewhere to start anew"
+                f"no checkpoint in {self._whole.folder} can be used, of {listed(steps)}: choose "
+                "another --workdir, or move that folder elsewhere to start anew"
             )
         return None
 
@@ -88,9 +102,7 @@ class Checkpoints:
         if step in self.sound_steps():
             return
         self.wait()
-        if step in self._damaged:
-            self._move_aside(step)
-        self._storage.write(step, state, described(state, meta))
+        self._whole.write(step, state, meta, self._workdir / ASIDE)
         self._unseen = step
 
     def wait(self) -> None:
@@ -98,39 +110,35 @@ class Checkpoints:
 
         Raises UserError when it cannot be written, or what was saved cannot be read.
         """
-        if not self._storage.used:
-            return
         step, self._unseen = self._unseen, None
-        self._storage.wait()
+        self._whole.wait()
         if step is not None:
-            self._look_at(step)
+            self._whole.look_at(step)
             self._drop_old()
 
     def close(self) -> None:
         """Waits, then ends the background threads. The object may not be used afterwards."""
-        if self._storage.used:
-            try:
-                self.wait()
-            finally:
-                self._storage.close()
+        try:
+            self.wait()
+        finally:
+            self._whole.close()
+            self._ends.close()
 
     def meta(self, step: int) -> Any:
         """The meta of a step alone. Raises as `restore` does."""
-        with self._reading(step) as held:
-            return held.meta
+        return self._holding(step).meta(step)
 
     def restore(self, step: int, abstract_state: Any) -> tuple[Any, Any]:
         """Returns (state, meta) of one step; `state` has the tree, shapes and dtypes asked for.
 
-        abstract_state: a tree of jax.ShapeDtypeStruct, as jax.eval_shape gives it. A leaf without
-        a sharding goes to the first device. Raises UserError when the step is missing or is of
-        another form, DamagedError when it cannot be read or is not what was saved.
+        abstract_state: a tree of jax.ShapeDtypeStruct, as jax.eval_shape gives it; where there is
+        what lasts alone, `lasting` of it is what comes. A leaf without a sharding goes to the first
+        device. Raises UserError when the step is missing or is of another form, DamagedError when
+        it cannot be read or is not what was saved.
         """
-        with self._reading(step) as held:
-            require_same(self._name(step), held.forms, forms(abstract_state))
-            state = self._storage.state(step, abstract_state)
-            held.check(state)
-            return state, held.meta
+        held = self._holding(step)
+        asked = self._lasting(abstract_state) if held is self._ends else abstract_state
+        return held.restore(step, asked)
 
     def restore_part(self, step: int, abstract_part: Mapping[str, Any]) -> Any:
         """The arrays of one part of the state of a step; nothing else of it is read.
@@ -138,63 +146,47 @@ class Checkpoints:
         abstract_part: nested dicts down to the arrays that are wanted, keyed like the state's
         fields, say {"params": {"class": ...}}. Raises as `restore` does.
         """
-        wanted = forms(abstract_part)
-        with self._reading(step) as held:
-            part = {key: form for key, form in held.forms.items() if key in wanted}
-            require_same(self._name(step), part, wanted)
-            state = self._storage.part(step, abstract_part)
-            held.check(state)
-            return state
+        return self._holding(step).restore_part(step, abstract_part)
+
+    def read(self, step: int) -> Any:
+        """All there is of the state of a step, in nested dicts for NumPy. Raises as `restore`."""
+        return self._holding(step).read(step)[0]
 
     def check(self, step: int) -> bool:
         """Reads all of a step; whether it was checked, which one without checksums cannot be.
 
         Raises DamagedError where they cannot be read or are not what was saved.
         """
-        with self._reading(step) as held:
-            state = self._storage.arrays(step)
-            if forms(state) != held.forms:
-                raise KeyError("its arrays are not those that were saved")
-            held.check(state)
-            return held.checksums is not None
+        return self._holding(step).read(step)[1].checksums is not None
 
-    def _look_at(self, step: int) -> None:
-        """Raises UserError unless the arrays of a step are where its restore will look for them."""
-        with self._reading(step) as held:
-            if (found := self._storage.count(step)) != len(held.forms):
-                raise KeyError(f"{found} of {len(held.forms)} arrays")
+    def _holding(self, step: int) -> CheckedStorage:
+        """The folder that holds a step. Raises UserError where neither does."""
+        for held in (self._whole, self._ends):
+            if step in held.steps():
+                return held
+        if not (steps := self.all_steps()):
+            raise UserError(f"there is no checkpoint in {self._whole.folder}: train there first")
+        raise UserError(
+            f"there is no checkpoint of step {step} in {self._workdir}: take {listed(steps)}"
+        )
 
     def _drop_old(self) -> None:
-        for step in sorted({*self.sound_steps()[: -self._keep]} - self._task_ends):
-            self._storage.delete(step)
+        sound = self.sound_steps()
+        ends = [step for step in sound if step in self._task_ends]
+        for step in sorted({*sound[: -self._keep]} - {*ends[-WHOLE_ENDS:]}):
+            if step not in self._task_ends or self._keep_what_lasts(step):
+                self._whole.delete(step)
 
-    def _move_aside(self, step: int) -> None:
-        aside = self.folder.parent / ASIDE
-        aside.mkdir(exist_ok=True)
-        there = sum(path.name.split("-")[0] == str(step) for path in aside.iterdir())
-        self._storage.move(step, aside / (f"{step}-{there + 1}" if there else str(step)))
-        self._damaged.remove(step)
-
-    def _name(self, step: int) -> str:
-        return f"the checkpoint of step {step} in {self.folder}"
-
-    @contextlib.contextmanager
-    def _reading(self, step: int) -> Iterator[Contents]:
-        """What a step says of itself. What is raised within, but a UserError, is its damage.
-
-        Raises UserError where there is no such step.
-        """
-        if not (steps := self.steps()):
-            raise UserError(f"there is no checkpoint in {self.folder}: train there first")
-        if step not in steps:
-            raise UserError(
-                f"there is no checkpoint of step {step} in {self.folder}: take {listed(steps)}"
-            )
+    def _keep_what_lasts(self, step: int) -> bool:
+        """Writes what lasts of a step beside it; False where the step turns out to be damaged."""
         try:
-            with no_stragglers():
-                yield contents(self._storage.meta(step))
-        except UserError:
-            raise
-        except Exception as error:  # Orbax and its readers raise what they stumble over
-            self._damaged.add(step)
-            raise DamagedError(self._name(step), error, steps) from error
+            state, held = self._whole.read(step)
+        except DamagedError as error:
+            logging.warning("%s", error)
+            return False
+        if step in self._ends.sound_steps():  # written by one that was killed before it had ended
+            self._ends.delete(step)
+        self._ends.write(step, self._lasting(state), held.meta, self._workdir / ASIDE)
+        self._ends.wait()
+        self._ends.look_at(step)
+        return True

@@ -20,8 +20,9 @@ from lgaa_jax.seals import opened, sealed
 
 CONFIG = "config.json"
 # Of the workdir and of exports, to be raised when an earlier version could not go on with one. 0 is
-# that of version 0.1 before it was written down: no checksums, no fingerprints.
-FORMAT = 1
+# that of version 0.1 before it was written down: no checksums, no fingerprints. 1 had whole
+# checkpoints of all tasks' ends.
+FORMAT = 2
 # Those that tell whether a run is the same; they are in its checkpoints, too.
 IDENTITY = ("format", "config", "classes", "labels", "data")
 # All the keys that one without a seal may have, as versions before there were seals wrote it.

@@ -43,7 +43,7 @@ def experiment(*tasks, ends=(850, 1700)):
     )
 
 
-STATE = types.SimpleNamespace(step=0, params={"generator": {"w": np.zeros((3, 4))}})
+STATE = types.SimpleNamespace(step=0, evaluated={"generator": {"w": np.zeros((3, 4))}})
 FOLDER = make_task("folder:pets", 30, 10, ("cat", "dog"), ("2 files passed over: 2 .txt",))
 RECORD = Record(
     measured=(

@@ -118,18 +118,76 @@ def test_restores_onto_the_sharding_asked_for(saved):
     assert_same_bits(state, make_state(1))
 
 
-def test_keeps_the_latest_and_the_ends_of_tasks(tmp_path):
-    state = {"x": jnp.zeros(3)}
-    with Checkpoints(tmp_path, keep=2, task_ends=[2, 5, 9]) as checkpoints:
+def without_big(state):
+    """What lasts of a state in these tests, whichever form it has."""
+    state = State(**state) if isinstance(state, dict) else state
+    return state.replace(params={k: v for k, v in state.params.items() if k != "big"})
+
+
+def test_keeps_the_latest_and_what_lasts_of_the_ends_of_tasks(tmp_path):
+    """The two latest ends are whole; a checkpoint is whole or less, and never both."""
+    arguments = {"keep": 2, "task_ends": [2, 5, 9], "lasting": without_big}
+    with Checkpoints(tmp_path, **arguments) as checkpoints:
         for step in range(1, 9):
-            checkpoints.save(step, state, {})
+            checkpoints.save(step, make_state(step), {"step": step})
         checkpoints.wait()
-        assert checkpoints.steps() == [2, 5, 7, 8]
-    with Checkpoints(tmp_path, keep=2, task_ends=[2, 5, 9]) as checkpoints:
-        for step in (9, 10, 11):
-            checkpoints.save(step, state, {})
-    with Checkpoints(tmp_path) as checkpoints:
-        assert checkpoints.steps() == [2, 5, 9, 10, 11]
+        assert checkpoints.steps() == checkpoints.all_steps() == [2, 5, 7, 8]
+    with Checkpoints(tmp_path, **arguments) as checkpoints:
+        for step in (9, 10, 11, 12):
+            checkpoints.save(step, make_state(step), {"step": step})
+    with Checkpoints(tmp_path, **arguments) as checkpoints:
+        assert checkpoints.steps() == [5, 9, 11, 12]
+        assert checkpoints.all_steps() == [2, 5, 9, 11, 12]
+        for step, expected in ((2, without_big(make_state(2))), (5, make_state(5))):
+            state, meta = checkpoints.restore(step, abstract(make_state()))
+            assert_same_bits(state, expected)
+            assert meta == checkpoints.meta(step) == {"step": step}
+            part = checkpoints.restore_part(
+                step, {"params": {"w": abstract(make_state().params["w"])}}
+            )
+            assert_same_bits(part["params"]["w"], expected.params["w"])
+            assert checkpoints.check(step)
+        assert checkpoints.newest(lambda step: step, below=5) is None
+        with pytest.raises(
+            UserError, match=r"no checkpoint of step 1 in .*: take 2, 5, 9, 11, 12$"
+        ):
+            checkpoints.restore(1, abstract(make_state()))
+
+
+def test_a_kill_between_writing_what_lasts_and_dropping_the_rest_costs_nothing(tmp_path):
+    arguments = {"keep": 1, "task_ends": [1, 2, 3], "lasting": without_big}
+    with Checkpoints(tmp_path, keep=3) as checkpoints:
+        checkpoints.save(1, make_state(1), {"step": 1})
+        checkpoints.save(2, make_state(2), {"step": 2})
+    # What a killed one had written of step 1, and was writing of step 2.
+    with Checkpoints(tmp_path / "other") as checkpoints:
+        checkpoints.save(1, without_big(make_state(7)), {"step": 7})
+    shutil.copytree(tmp_path / "other/checkpoints", tmp_path / "task_ends")
+    (tmp_path / "task_ends/2.orbax-checkpoint-tmp/state").mkdir(parents=True)
+    with Checkpoints(tmp_path, **arguments) as checkpoints:
+        assert_same_bits(checkpoints.restore(1, abstract(make_state()))[0], make_state(1))
+        checkpoints.save(3, make_state(3), {"step": 3})
+        checkpoints.save(4, make_state(4), {"step": 4})
+        checkpoints.wait()
+        assert (checkpoints.steps(), checkpoints.all_steps()) == ([2, 3, 4], [1, 2, 3, 4])
+        state, meta = checkpoints.restore(1, abstract(make_state()))
+        assert_same_bits(state, without_big(make_state(1)))
+        assert meta == {"step": 1}
+
+
+def test_of_a_damaged_end_of_a_task_all_stays(tmp_path):
+    arguments = {"keep": 1, "task_ends": [1, 2, 3], "lasting": without_big}
+    with Checkpoints(tmp_path, **arguments) as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, make_state(step), {})
+    _truncate_data(tmp_path / "checkpoints/1")
+    with Checkpoints(tmp_path, **arguments) as checkpoints:
+        checkpoints.save(3, make_state(3), {})
+        checkpoints.wait()
+        assert checkpoints.steps() == [1, 2, 3]
+        with pytest.raises(DamagedError, match="checkpoint of step 1 in"):
+            checkpoints.restore(1, abstract(make_state()))
+    assert not (tmp_path / "task_ends").exists()
 
 
 def test_saving_a_step_again_changes_nothing(workdir):
