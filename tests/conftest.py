@@ -159,6 +159,12 @@ def untrained_run(config, workdir):
 
     A run that is there already, of fewer tasks, goes on to the others.
     """
+    save_ends(config, workdir)
+    driver.run(config, workdir)
+
+
+def save_ends(config, workdir, change=lambda state: state):
+    """Checkpoints of a run at the ends of its tasks, where `change` is all that trains them."""
     run = open_session(config, workdir)
     write_metadata(workdir, run.written)
     state = run.fresh()
@@ -166,10 +172,9 @@ def untrained_run(config, workdir):
         taken = max(run.checkpoints.steps(), default=0)
         for task, end in enumerate(run.experiment.ends):
             state = begin_task(state) if task else state
-            state = state.replace(step=jnp.int32(end))
+            state = change(state).replace(step=jnp.int32(end))
             if end > taken:
                 run.save(end, state, Record())
-    driver.run(config, workdir)
 
 
 def shown(workdir):

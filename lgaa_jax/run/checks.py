@@ -14,6 +14,7 @@ from lgaa_jax.networks.nets import check_model
 from lgaa_jax.training import adversarial
 from lgaa_jax.training.places import replay_fraction
 from lgaa_jax.training.strategies import STRATEGIES
+from lgaa_jax.workdir.metadata import dotted, plain_config
 
 CHOICES = {
     "strategy": tuple(STRATEGIES),
@@ -89,6 +90,7 @@ BELOW_ONE = (
 )
 TEXT = ("tasks", "labels", "data.data_dir", "data.crop", "data.cache_dir", "data.streaming")
 MAX_SEED = 2**32 - 1  # JAX makes its key of 32 bits
+MOST = 2**31 - 1  # of other whole numbers: steps, sizes and counts are int32 in the program
 
 
 def value(config: ml_collections.ConfigDict, key: str) -> Any:
@@ -126,7 +128,9 @@ def check_config(config: ml_collections.ConfigDict) -> None:
         require(0 <= _number(config, key, wanted) < 1, key, value(config, key), wanted)
     for key in TEXT:
         require(isinstance(value(config, key), str), key, value(config, key), "a text")
-    require(config.seed <= MAX_SEED, "seed", config.seed, f"at most {MAX_SEED}")
+    for key, found in dotted(plain_config(config)).items():
+        most = MAX_SEED if key == "seed" else MOST
+        require(not isinstance(found, int) or found <= most, key, found, f"at most {most}")
     _check_schedule(config)
     require(
         config.labels == "none" or not config.num_classes,
@@ -158,6 +162,10 @@ def _check_schedule(config: ml_collections.ConfigDict) -> None:
         "above 0, or epochs_per_task must be",
     )
     named = len(split_tasks(config.tasks))
+    most = MOST // max(named, 1)  # the steps of all tasks are counted together
+    require(
+        config.steps_per_task <= most, "steps_per_task", config.steps_per_task, f"at most {most}"
+    )
     require(
         config.max_tasks == 0 or config.max_tasks >= named,
         "max_tasks",
