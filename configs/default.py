@@ -216,7 +216,7 @@ def published(c: ml_collections.ConfigDict) -> None:
     for phase in ("critic", "generator"):
         c.optim[phase].update(name="rmsprop", learning_rate=1e-4, b1=0.0, b2=0.9)
     for phase in ("autoencoder", "inference"):
-        c.optim[phase].update(name="adam", learning_rate=1e-4)
+        c.optim[phase].update(name="adam", learning_rate=1e-4, b1=0.9, b2=0.999)
 
 
 def _schedule(c: ml_collections.ConfigDict) -> None:
