@@ -40,10 +40,12 @@ def moments(nets: Nets, learned: int) -> dict[str, jax.Array]:
     return {"mean": jnp.asarray(mean), "factor": jnp.asarray(factor)}
 
 
-def state_of(size: int, channels: int, tasks: int, learned: int) -> TrainState:
-    """A state of the default config, at another size of images."""
+def state_of(size: int, channels: int, tasks: int, learned: int, wide: bool = False) -> TrainState:
+    """A state of the default config, at another size of images; wide: with the wide networks."""
     c = default.get_config()
     c.data.size, c.data.channels = size, channels
+    if wide:
+        default.wide(c)
     nets = build_nets(c, NUM_CLASSES, tasks)
     spec = replay_spec(c, jnp.ones((tasks, NUM_CLASSES), bool))
     learner = build_learner(c, nets, spec, range(1, tasks + 1), c.batch_size // 2)
@@ -76,12 +78,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=16)
     parser.add_argument("--channels", type=int, default=1)
     parser.add_argument("--tasks", default="2,100")
+    parser.add_argument("--wide", action="store_true", help="networks of about the published size")
     args = parser.parse_args()
     names = ("state MB", "of codes", "on disk", "save s", "lasts")
     print(f"{'tasks':>6}{'learned':>9}" + "".join(f"{name:>10}" for name in names))
     for tasks in map(int, args.tasks.split(",")):
         for learned in (0, tasks // 2, tasks):
-            state = state_of(args.size, args.channels, tasks, learned)
+            state = state_of(args.size, args.channels, tasks, learned, args.wide)
             codes = megabytes(state.codes) + megabytes(state.replay["codes"])
             disk, seconds = saved(state)
             lasts, _ = saved(lasting(state))
