@@ -267,6 +267,7 @@ def test_on_two_devices_streamed_images_make_the_same_bits(tmp_path):
     assert_equal(held, streamed)
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_a_run_whose_images_are_streamed_ends_in_the_same_bits(whole, tmp_path, monkeypatch):
     """Also where it is stopped, and goes on with its images in memory or the other way round."""
     streamed = small_config(**{"data.streaming": "on"})
@@ -419,6 +420,7 @@ def test_eval_needs_a_run_and_a_step_that_it_kept(whole, tmp_path):
         driver.evaluate(small_config(), whole[0], step=3)
 
 
+@pytest.mark.slow  # .ci/run has it
 def test_a_run_that_is_given_a_task_ends_in_the_same_bits_as_one_that_knew_it(whole, tmp_path):
     """The first run has finished when it is extended.
 
