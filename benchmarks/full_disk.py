@@ -17,16 +17,16 @@ from benchmarks.runs import ending, flags_of
 from lgaa_jax.errors import UserError
 from lgaa_jax.workdir.checkpoint import Checkpoints
 
-MEGABYTES = 32
+SPARE = 32_000_000  # bytes that a run's disk has beyond what two of it take
 SECONDS = 300.0  # after which a run hangs
 WRONG = ("traceback of a full disk", "hang of a full disk", "lost checkpoint", "not gone on")
 
 
 @contextlib.contextmanager
-def small_disk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A file system of `MEGABYTES` at `folder`, which is made."""
+def small_disk(folder: pathlib.Path, size: int) -> Iterator[pathlib.Path]:
+    """A file system of `size` bytes at `folder`, which is made."""
     folder.mkdir()
-    options = f"size={MEGABYTES}m"
+    options = f"size={size}"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
     try:
         yield folder
@@ -65,8 +65,11 @@ def count_full_disks(
         {"full disks": 0, "runs": 0, **dict.fromkeys(WRONG, 0)}
     )
     expected, output = forks.ask(ending, whole), whole.with_name("output")
+    # A run has more on disk for a while than it leaves: a checkpoint that is written, and a folder
+    # of the one before it.
+    size = 2 * sum(path.stat().st_size for path in whole.rglob("*") if path.is_file()) + SPARE
     while counts["full disks"] < number:
-        with small_disk(whole.with_name("disk")) as disk:
+        with small_disk(whole.with_name("disk"), size) as disk:
             given = flags_of(config, disk / "run", *flags)
             while counts["full disks"] < number:
                 if not _filled(given, output, disk, rng.uniform(0, seconds), counts):

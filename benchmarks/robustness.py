@@ -11,9 +11,9 @@ kills        SIGKILL at random moments of a run, until it has finished in spite 
 corruptions  a random file of that run is cut short, changed by one bit or removed: checkpoints,
              config.json, evaluations.json, results.json, reference classifiers. Whatever is read
              then must be what was written, or nothing; of the checkpoints, the newest sound one
-full_disks   a run on a file system of 32 MB, which is filled to the last byte at a random moment
-             and stays so until the run ends, with or without a sentence. Then there is room again,
-             and the same command goes on, up to the next time (full_disk.py)
+full_disks   a run on a small file system, which is filled to the last byte at a random moment and
+             stays so until the run ends, with or without a sentence. Then there is room again, and
+             the same command goes on, up to the next time (full_disk.py)
 bad_inputs   configs, command lines, config files and folders of images with mistakes at random
              (mistakes.py), each of which is to end in one sentence (bad_input.py)
 

@@ -8,7 +8,6 @@ from typing import Any
 from lgaa_jax.errors import UserError
 from lgaa_jax.workdir.contents import Contents, DamagedError, contents, described, listed
 from lgaa_jax.workdir.forms import forms, require_same
-from lgaa_jax.workdir.noise import no_stragglers
 from lgaa_jax.workdir.storage import Storage
 
 
@@ -110,8 +109,7 @@ class CheckedStorage:
                 f"there is no checkpoint of step {step} in {self.folder}: take {listed(steps)}"
             )
         try:
-            with no_stragglers():
-                yield contents(self._storage.meta(step))
+            yield contents(self._storage.meta(step))
         except UserError:
             raise
         except Exception as error:  # Orbax and its readers raise what they stumble over

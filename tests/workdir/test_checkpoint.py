@@ -1,8 +1,11 @@
 import json
 import logging
 import re
+import resource
 import shutil
+import sys
 import threading
+import time
 
 import flax.struct
 import jax
@@ -377,6 +380,27 @@ def test_close_leaves_no_thread_and_saving_prints_nothing(tmp_path, caplog, capf
         checkpoints.restore(1, {"x": jax.ShapeDtypeStruct((3,), jnp.float32)})
     assert own_threads() <= before
     assert not caplog.records
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_cannot_be_written_says_so_once(tmp_path, monkeypatch, capfd):
+    """Of many arrays that no file has room for, no background thread prints a traceback."""
+    monkeypatch.setattr(logging.getLogger("absl"), "filters", [])  # so that the hook is set anew
+    heard = []
+    monkeypatch.setattr(sys, "unraisablehook", heard.append)
+    arrays = {str(i): np.random.default_rng(i).normal(size=20_000) for i in range(50)}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    checkpoints = Checkpoints(tmp_path)
+    try:
+        checkpoints.save(1, arrays, {})
+        with pytest.raises(UserError, match=r"step 1 cannot be written to .*; those before it are"):
+            checkpoints.wait()
+        time.sleep(0.3)  # those that are on their way
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        checkpoints.close()
+    assert not heard
     assert capfd.readouterr() == ("", "")
 
 
