@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lgaa_jax.errors import UserError
-from lgaa_jax.workdir.contents import Contents, DamagedError, contents, described, listed
+from lgaa_jax.workdir.contents import Contents, DamagedError, contents, described
 from lgaa_jax.workdir.forms import forms, require_same
 from lgaa_jax.workdir.storage import Storage
 
@@ -14,8 +14,8 @@ from lgaa_jax.workdir.storage import Storage
 class CheckedStorage:
     """States and JSON objects by step, restored bit for bit or not at all.
 
-    What is read raises UserError where the step is missing, DamagedError where it cannot be read or
-    is not what was written. The steps that were found damaged are remembered, and left as they are.
+    What is read raises DamagedError where the step cannot be read or is not what was written. The
+    steps that were found damaged are remembered, and left as they are.
     """
 
     def __init__(self, folder: Path):
@@ -102,12 +102,7 @@ class CheckedStorage:
     @contextlib.contextmanager
     def _reading(self, step: int) -> Iterator[Contents]:
         """What a step says of itself. What is raised within, but a UserError, is its damage."""
-        if not (steps := self.steps()):
-            raise UserError(f"there is no checkpoint in {self.folder}: train there first")
-        if step not in steps:
-            raise UserError(
-                f"there is no checkpoint of step {step} in {self.folder}: take {listed(steps)}"
-            )
+        steps = self.steps()
         try:
             yield contents(self._storage.meta(step))
         except UserError:
