@@ -38,7 +38,7 @@ def verify(workdir: PathLike) -> bool:
     console, found = Console(), []
     for finding in _findings(expand(workdir)):
         found.append(finding)
-        console.say(f"{finding.what:<32}{finding.verdict}")
+        console.say(f"{finding.what:<31} {finding.verdict}")
     damaged = sum(not finding.sound for finding in found)
     console.say(f"{workdir}: {f'{damaged} of {len(found)} damaged' if damaged else 'sound'}")
     return not damaged
