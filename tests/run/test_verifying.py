@@ -61,7 +61,7 @@ def test_a_sound_run_is_called_sound_and_nothing_is_changed(run, capsys):
         ("evaluations.json", flip, "evaluations.json                damaged; the same command"),
         ("results.json", edit, "results.json                    damaged; the same command"),
         ("reference/0.msgpack", flip, "reference/0.msgpack             damaged; the same"),
-        ("images/0_after_digits/digits_real.png", flip, "digits_real.pngdamaged; the same"),
+        ("images/0_after_digits/digits_real.png", flip, "digits_real.png damaged; the same"),
         ("export/weights.safetensors", flip, "damaged: weights.safetensors; export again"),
         ("export/encode.stablehlo", flip, "damaged: encode.stablehlo; export again"),
         ("export/model.json", flip, "damaged: model.json; export again"),
