@@ -22,7 +22,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     default.split(c, "fashion_mnist")
     # Pullovers, coats and shirts differ by little: what blurs that, or makes it doubtful, costs
     # more here than it brings (docs/networks.md).
-    c.replay.update(label="drawn", fraction="balanced", spread=1.0)
+    c.replay.update(label="drawn", fraction="balanced")
     c.loss.update(class_noise=0.2, class_shift=0.0)
     if preset == "smoke":
         default.shrink(c)
