@@ -19,6 +19,7 @@ import numpy as np
 # `configs` lies beside this folder and is not installed.
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
+from benchmarks.runs import bytes_in
 from configs import default
 from lgaa_jax.networks.nets import Nets, build_nets
 from lgaa_jax.training.codes import init_codes
@@ -63,8 +64,7 @@ def saved(state: TrainState) -> tuple[float, float]:
         with Checkpoints(folder) as checkpoints:
             checkpoints.save(1, state, {})
         seconds = time.perf_counter() - begin
-        files = [path for path in pathlib.Path(folder).rglob("*") if path.is_file()]
-        return sum(path.stat().st_size for path in files) / 1e6, seconds
+        return bytes_in(pathlib.Path(folder)) / 1e6, seconds
 
 
 def megabytes(tree: object) -> float:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 
 from benchmarks import forks
-from benchmarks.runs import ending, flags_of
+from benchmarks.runs import bytes_in, ending, flags_of
 from lgaa_jax.errors import UserError
 from lgaa_jax.workdir.checkpoint import Checkpoints
 
@@ -23,10 +23,10 @@ WRONG = ("traceback of a full disk", "hang of a full disk", "lost checkpoint", "
 
 
 @contextlib.contextmanager
-def small_disk(folder: pathlib.Path, size: int) -> Iterator[pathlib.Path]:
-    """A file system of `size` bytes at `folder`, which is made."""
+def small_disk(folder: pathlib.Path, room: int) -> Iterator[pathlib.Path]:
+    """A file system of `room` bytes at `folder`, which is made."""
     folder.mkdir()
-    options = f"size={size}"
+    options = f"size={room}"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
     try:
         yield folder
@@ -65,11 +65,9 @@ def count_full_disks(
         {"full disks": 0, "runs": 0, **dict.fromkeys(WRONG, 0)}
     )
     expected, output = forks.ask(ending, whole), whole.with_name("output")
-    # A run has more on disk for a while than it leaves: a checkpoint that is written, and a folder
-    # of the one before it.
-    size = 2 * sum(path.stat().st_size for path in whole.rglob("*") if path.is_file()) + SPARE
+    room = 2 * bytes_in(whole) + SPARE  # while it saves, a run holds more than it leaves
     while counts["full disks"] < number:
-        with small_disk(whole.with_name("disk"), size) as disk:
+        with small_disk(whole.with_name("disk"), room) as disk:
             given = flags_of(config, disk / "run", *flags)
             while counts["full disks"] < number:
                 if not _filled(given, output, disk, rng.uniform(0, seconds), counts):

@@ -19,6 +19,11 @@ LONG = 3600.0  # seconds that no run here takes
 RATES = {"train/steps_per_second", "train/images_per_second"}
 
 
+def bytes_in(folder: pathlib.Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def flags_of(config: str, workdir: pathlib.Path, *flags: str) -> list[str]:
     """The flags of a run of two tasks, which may be given its second one later."""
     return [f"--config={config}", f"--workdir={workdir}", "--config.max_tasks=2", *flags]
