@@ -21,5 +21,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     default.check_preset(preset, PRESETS, "mnist_svhn_fashion_cifar10")
     c = default.get_config()
     c.tasks = "mnist,svhn_cropped,fashion_mnist,cifar10"
+    # As MNIST with one of the others (docs/networks.md): more detail.
+    c.loss.beta = 0.1
+    c.optim.autoencoder.b2 = 0.99
     default.colour(c, 32, preset, small_steps=2000)
     return c
