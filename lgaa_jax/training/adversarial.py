@@ -39,7 +39,13 @@ def critic_loss(
     """
     # One forward over both sets is one larger convolution instead of two small ones.
     both, codes_of_both = layout.join(fake, x), tuple(layout.join(c, c) for c in codes)
-    fake_score, real_score = layout.part(score(both, *codes_of_both))
+    slope_at_both = kind != "wgan_gp" and weights[1] > 0
+    if slope_at_both:
+        scores, slopes = losses.with_squared_slope(lambda at: score(at, *codes_of_both), both)
+        at_fake, at_x = map(jnp.mean, layout.part(slopes))
+    else:
+        scores = score(both, *codes_of_both)
+    fake_score, real_score = layout.part(scores)
     distance = jnp.mean(real_score) - jnp.mean(fake_score)
     if kind == "wgan_gp":
         penalty = jnp.mean(losses.gradient_penalty(lambda at: score(at, *codes), x, fake, key))
@@ -49,12 +55,9 @@ def critic_loss(
             error = jax.nn.relu(1.0 + fake_score) + jax.nn.relu(1.0 - real_score)
         else:
             error = jax.nn.softplus(fake_score - real_score)
-        if weights[1]:
-            slopes = losses.squared_slope(lambda at: score(at, *codes_of_both), both)
-            at_fake, at_x = map(jnp.mean, layout.part(slopes))
-        else:
-            at_x = jnp.mean(losses.squared_slope(lambda at: score(at, *codes), x))
-            at_fake = jnp.zeros(())
+        if not slope_at_both:
+            _, slopes = losses.with_squared_slope(lambda at: score(at, *codes), x)
+            at_x, at_fake = jnp.mean(slopes), jnp.zeros(())
         penalty = at_x + at_fake
         loss = jnp.mean(error) + 0.5 * weights[0] * at_x + 0.5 * weights[1] * at_fake
     return loss, {"loss/critic": loss, "wasserstein": distance, "gradient_penalty": penalty}

@@ -25,10 +25,17 @@ def gradient_penalty(
     return jnp.square(norm - 1.0)
 
 
-def squared_slope(critic: Callable[[jax.Array], jax.Array], x: jax.Array) -> jax.Array:
-    """|dD/dx|^2 over all pixels of an example (Mescheder et al. 2018). [B, H, W, C] -> [B]."""
-    gradient = jax.grad(lambda images: jnp.sum(critic(images)))(x)
-    return jnp.sum(jnp.square(gradient), axis=(1, 2, 3))
+def with_squared_slope(
+    critic: Callable[[jax.Array], jax.Array], x: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """D(x), and |dD/dx|^2 over all pixels of an example (Mescheder et al. 2018).
+
+    x: [B, H, W, C] -> [B] twice. Both are of one forward, so that the gradients of the two go back
+    through it together.
+    """
+    score, pullback = jax.vjp(critic, x)
+    (gradient,) = pullback(jnp.ones_like(score))
+    return score, jnp.sum(jnp.square(gradient), axis=(1, 2, 3))
 
 
 def distillation(logits: jax.Array, soft: jax.Array, temperature: float) -> jax.Array:

@@ -47,6 +47,18 @@ def test_the_hinge_and_the_relativistic_loss_with_the_slopes_at_both(at_fake):
         np.testing.assert_allclose(metrics["wasserstein"], real.mean() - fake.mean(), rtol=1e-5)
 
 
+@pytest.mark.parametrize(("at_fake", "forwards"), [(AT_FAKE, 1), (0.0, 2)])
+def test_scores_and_slopes_at_both_are_of_one_forward(at_fake, forwards):
+    seen = []
+
+    def counted(x, code):
+        seen.append(len(x))
+        return score(x, code)
+
+    adversarial.critic_loss("hinge", counted, X, FAKE, (CODE,), None, (WEIGHT, at_fake))
+    assert seen == [10, 5][:forwards]
+
+
 def test_the_distance_with_the_slope_between_the_images():
     real, _, fake, _ = by_hand()
     eps = np.asarray(jax.random.uniform(jax.random.key(3), (5, 1, 1, 1)))
