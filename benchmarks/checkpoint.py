@@ -31,14 +31,14 @@ from lgaa_jax.workdir.checkpoint import Checkpoints
 NUM_CLASSES = 10
 
 
-def moments(nets: Nets, learned: int) -> dict[str, jax.Array]:
+def moments(nets: Nets, rank: int, learned: int) -> dict[str, jax.Array]:
     """Moments of the codes, random in the first `learned` tasks."""
     rng = np.random.default_rng(0)
-    codes = init_codes(nets.num_tasks, nets.num_classes, nets.code_size)
-    mean, factor = (np.array(codes[name]) for name in ("mean", "factor"))
-    mean[:learned] = rng.normal(size=mean[:learned].shape)
-    factor[:learned] = np.tril(rng.normal(size=factor[:learned].shape))
-    return {"mean": jnp.asarray(mean), "factor": jnp.asarray(factor)}
+    found = {}
+    for name, a in init_codes(nets.num_tasks, nets.num_classes, nets.code_size, rank).items():
+        drawn = rng.normal(size=a[:learned].shape)
+        found[name] = a.at[:learned].set(np.tril(drawn) if name == "factor" else drawn)
+    return found
 
 
 def state_of(size: int, channels: int, tasks: int, learned: int, wide: bool = False) -> TrainState:
@@ -53,8 +53,8 @@ def state_of(size: int, channels: int, tasks: int, learned: int, wide: bool = Fa
     rng = np.random.default_rng(0)
     forms = jax.eval_shape(learner.init, jax.random.key(0))
     state = jax.tree.map(lambda a: jnp.asarray(rng.normal(size=a.shape).astype(a.dtype)), forms)
-    frozen = {**state.replay, "codes": moments(nets, max(learned - 1, 0))}
-    return state.replace(codes=moments(nets, learned), replay=frozen)
+    frozen = {**state.replay, "codes": moments(nets, c.code_rank, max(learned - 1, 0))}
+    return state.replace(codes=moments(nets, c.code_rank, learned), replay=frozen)
 
 
 def saved(state: TrainState) -> tuple[float, float]:

@@ -6,6 +6,7 @@ Sizes: n images, Z content code. All functions take and give NumPy arrays.
 import numpy as np
 
 from lgaa_jax.model.model import Model
+from lgaa_jax.training.codes import covariance
 
 Array = np.ndarray
 
@@ -22,12 +23,13 @@ def log_density(model: Model, z: Array) -> Array:
     constant = -0.5 * z.shape[1] * np.log(2 * np.pi)
     if not model.state.codes:
         return constant - 0.5 * np.square(z).sum(-1)
-    mean, factor = (np.asarray(model.state.codes[name], np.float64) for name in ("mean", "factor"))
+    codes = {name: np.asarray(a, np.float64) for name, a in model.state.codes.items()}
     densities = []
     for index, task in enumerate(model.learned):
         for label in task.labels or (0,):
-            apart = np.linalg.solve(factor[index, label], (z - mean[index, label]).T)
-            volume = np.log(np.diag(factor[index, label])).sum()
+            factor = np.linalg.cholesky(covariance(codes, index, label))
+            apart = np.linalg.solve(factor, (z - codes["mean"][index, label]).T)
+            volume = np.log(np.diag(factor)).sum()
             densities.append(constant - volume - 0.5 * np.square(apart).sum(0))
     return logsumexp(densities, axis=0) - np.log(len(densities))
 

@@ -31,8 +31,13 @@ label = labels[0] if labels else -1
 domains = weights["domain/Dense_2/bias"].shape[0]
 z = np.random.default_rng(0).normal(size=(8, weights["encoder/Dense_0/bias"].shape[0]))
 if "codes/mean" in weights:  # where the codes of this class and task lie
-    cell = task, max(label, 0)
-    z = weights["codes/mean"][cell] + z @ weights["codes/factor"][cell].T
+    codes = {key: a[task, max(label, 0)] for key, a in weights.items() if key.startswith("codes/")}
+    if "codes/factor" in codes:  # the Cholesky factor of their covariance
+        z = codes["codes/mean"] + z @ codes["codes/factor"].T
+    else:  # its principal components, and what they leave of the variances
+        loadings = codes["codes/loadings"]
+        z = codes["codes/mean"] + np.sqrt(codes["codes/variance"]) * z
+        z += np.random.default_rng(1).normal(size=(8, loadings.shape[1])) @ loadings.T
 classes = weights["generator/Dense_0/kernel"].shape[0] - z.shape[1] - domains
 u = np.tile(np.arange(classes) == label, (8, 1)).astype(np.float32)
 d = np.tile(np.arange(domains) == task, (8, 1)).astype(np.float32)

@@ -130,7 +130,7 @@ def _restore(
         wanted["ema"] = wanted["params"].pop("generator")
     if config.code_decay and STRATEGIES[config.strategy].autoencodes:
         sizes = nets.num_tasks, nets.num_classes, nets.code_size
-        wanted["codes"] = jax.eval_shape(lambda: init_codes(*sizes))
+        wanted["codes"] = jax.eval_shape(lambda: init_codes(*sizes, config.code_rank))
     found = checkpoints.restore_part(step, wanted)
     return TrainState(**{"ema": {}, "codes": {}, **found}, opt={}, replay={})
 

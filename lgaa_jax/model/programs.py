@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from lgaa_jax.data.images import to_uint8
 from lgaa_jax.networks.nets import Nets
-from lgaa_jax.training.codes import Codes, sample_codes
+from lgaa_jax.training.codes import Codes, covariance, sample_codes
 from lgaa_jax.training.sampling import one_hot
 
 eight_bits = jax.jit(to_uint8)
@@ -38,7 +38,10 @@ def carried(
     z: [B, Z]; u, d: their classes and tasks, to_u, to_d: the others, [B] each. L is the Cholesky
     factor of the covariance of a cell's codes (training/codes.py).
     """
-    mean, factor = codes["mean"], codes["factor"]
+    mean = codes["mean"]
+    factor, to_factor = (
+        jnp.linalg.cholesky(covariance(codes, *cell)) for cell in ((d, u), (to_d, to_u))
+    )
     apart = (z - mean[d, u])[..., None]
-    alike = jax.scipy.linalg.solve_triangular(factor[d, u], apart, lower=True)[..., 0]
-    return mean[to_d, to_u] + jnp.einsum("bij,bj->bi", factor[to_d, to_u], alike)
+    alike = jax.scipy.linalg.solve_triangular(factor, apart, lower=True)[..., 0]
+    return mean[to_d, to_u] + jnp.einsum("bij,bj->bi", to_factor, alike)

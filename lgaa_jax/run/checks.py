@@ -57,6 +57,7 @@ NOT_NEGATIVE = (
     "steps_per_task",
     "epochs_per_task",
     "code_noise",
+    "code_rank",
     "net.width",
     "net.critic_width",
     "net.class_width",

@@ -74,7 +74,7 @@ def _measure_one(
     if config.labels == "none":
         values |= _unsupervised(experiment, state, one)
     if chosen == "each" or (chosen == "last" and task == len(experiment.tasks) - 1):
-        values |= _named("generation", _generation(experiment, state, index, workdir))
+        values |= _named("generation", generation(experiment, state, index, workdir))
     if one.classes:
         values |= _named("risk", _risk(experiment, state, index, task, earlier))
     return {name: value for name, value in values.items() if value is not None}
@@ -110,7 +110,7 @@ def _unsupervised(experiment: Experiment, state: TrainState, task: Task) -> dict
     return values
 
 
-def _generation(
+def generation(
     experiment: Experiment, state: TrainState, index: int, workdir: Path
 ) -> dict[str, float]:
     """Metrics of images sampled of one task, against its test images (docs/theory.md)."""

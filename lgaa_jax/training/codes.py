@@ -1,23 +1,37 @@
 """The moments of the codes: of each class of each task, the mean and covariance of its z.
 
 This module alone knows how they are laid out. A cell is a task and a class; a task without classes
-has its first cell, column 0. `TrainState.codes` holds "mean" [N, max(U, 1), Z] and "factor"
-[N, max(U, 1), Z, Z], the Cholesky factor of the covariance, or nothing where z is sampled from
-N(0, I) whatever u and d are.
+has its first cell, column 0. `TrainState.codes` holds "mean" [N, max(U, 1), Z] and the covariance,
+or nothing where z is sampled from N(0, I) whatever u and d are. The covariance is either whole,
+"factor" [N, max(U, 1), Z, Z], its Cholesky factor, or of R principal components and a diagonal:
+V V^T + diag(v), "loadings" V [N, max(U, 1), Z, R] and "variance" v [N, max(U, 1), Z].
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 Codes = dict[str, jax.Array]
 JITTER = 1e-6  # added to the variances of codes, against rounding
+LEAST = 1e-4  # part of a code's variance that no component takes
 
 
-def init_codes(num_tasks: int, num_classes: int, code_size: int) -> Codes:
-    """The moments of the prior in every cell."""
+def init_codes(num_tasks: int, num_classes: int, code_size: int, rank: int) -> Codes:
+    """The moments of the prior in every cell; rank: R; 0, or not below `code_size`: all of it."""
     cells = num_tasks, max(num_classes, 1)
-    factor = jnp.tile(jnp.eye(code_size), (*cells, 1, 1))
-    return {"mean": jnp.zeros((*cells, code_size)), "factor": factor}
+    mean, eye = jnp.zeros((*cells, code_size)), jnp.eye(code_size)
+    if not 0 < rank < code_size:
+        return {"mean": mean, "factor": jnp.tile(eye, (*cells, 1, 1))}
+    # Components begin with half a variance each: from 0 they would never move.
+    loadings = jnp.sqrt(0.5) * eye[:, :rank]
+    return {
+        "mean": mean,
+        "loadings": jnp.tile(loadings, (*cells, 1, 1)),
+        "variance": jnp.tile(1.0 - jnp.sum(jnp.square(loadings), axis=-1), (*cells, 1)),
+    }
 
 
 def sample_codes(
@@ -32,11 +46,27 @@ def sample_codes(
 
     u, d: [B], u = -1 where there is no class -> z: [B, Z]. Without moments, z ~ N(0, spread^2 I).
     """
-    z = spread * jax.random.normal(key, (len(d), code_size))
+    components = codes["loadings"].shape[-1] if "loadings" in codes else 0
+    noise = spread * jax.random.normal(key, (len(d), code_size + components))
     if not codes:
-        return z
+        return noise
     cell = d, jnp.maximum(u, 0)
-    return codes["mean"][cell] + jnp.einsum("bij,bj->bi", codes["factor"][cell], z)
+    root = codes["loadings" if components else "factor"][cell]
+    apart = jnp.einsum("bij,bj->bi", root, noise[:, -root.shape[-1] :])
+    if components:
+        apart += jnp.sqrt(codes["variance"][cell]) * noise[:, :code_size]
+    return codes["mean"][cell] + apart
+
+
+def covariance(codes: Mapping[str, Any], d: Any, u: Any) -> Any:
+    """C_du of cells, of NumPy where the arrays are. d, u: [...] or whole numbers -> [..., Z, Z]."""
+    if "factor" in codes:
+        factor = codes["factor"][d, u]
+        return factor @ factor.swapaxes(-1, -2)
+    loadings, variance = codes["loadings"][d, u], codes["variance"][d, u]
+    size = variance.shape[-1]
+    eye = np.eye(size, dtype=variance.dtype).reshape(*[1] * (variance.ndim - 1), size, size)
+    return loadings @ loadings.swapaxes(-1, -2) + variance[..., None] * eye
 
 
 def update_codes(
@@ -58,14 +88,14 @@ def update_codes(
     """
     if not codes:
         return codes
-    n, columns, size = codes["mean"].shape
+    n, columns, _ = codes["mean"].shape
     cells = n * columns
-    mean, factor = codes["mean"].reshape(cells, size), codes["factor"].reshape(cells, size, size)
+    moments = {name: a.reshape(cells, *a.shape[2:]) for name, a in codes.items()}
     counts = (u >= 0) | ~classed | (columns == 1)
     cell = jnp.where(counts, d * columns + jnp.maximum(u, 0), cells)
     if cells <= len(z):
         # Few cells: all of them, without a gather and a scatter.
-        mean, factor = _moved(mean, factor, z, jax.nn.one_hot(cell, cells, axis=0), decay)
+        moments = _moved(moments, z, jax.nn.one_hot(cell, cells, axis=0), decay)
     else:
         # The cells of the batch, at most one an example. The places left over are `cells`, which is
         # past the last: what is computed of them is dropped.
@@ -74,22 +104,17 @@ def update_codes(
         # moments and what writes them, and copies all of them twice a step (jax 0.10.2, CPU).
         own += jnp.isnan(after)
         members = (own[:, None] == cell[None]).astype(z.dtype)
-        moved = _moved(mean[own], factor[own], z, members, decay)
-        mean = mean.at[own].set(moved[0], mode="drop")
-        factor = factor.at[own].set(moved[1], mode="drop")
-    return {
-        "mean": mean.reshape(n, columns, size),
-        "factor": factor.reshape(n, columns, size, size),
-    }
+        moved = _moved({name: a[own] for name, a in moments.items()}, z, members, decay)
+        moments = {name: a.at[own].set(moved[name], mode="drop") for name, a in moments.items()}
+    return {name: a.reshape(codes[name].shape) for name, a in moments.items()}
 
 
-def _moved(
-    mean: jax.Array, factor: jax.Array, z: jax.Array, members: jax.Array, decay: float
-) -> tuple[jax.Array, jax.Array]:
-    """The moments of some cells after a batch; a cell without members keeps its own.
+def _moved(moments: Codes, z: jax.Array, members: jax.Array, decay: float) -> Codes:
+    """The moments of K cells after a batch; a cell without members keeps its own.
 
-    mean: [K, Z]; factor: [K, Z, Z]; z: [B, Z]; members: [K, B], 1 where an example is of a cell.
+    z: [B, Z]; members: [K, B], 1 where an example is of a cell.
     """
+    mean = moments["mean"]
     count = jnp.sum(members, axis=-1, keepdims=True)  # [K, 1]
     weight = members / jnp.maximum(count, 1.0)
     rate = 1.0 - decay**count
@@ -98,12 +123,54 @@ def _moved(
     # could leave a covariance that is not positive definite.
     shift = jnp.einsum("kb,bi->ki", weight, z) - mean
     apart = z[None] - mean[:, None]  # [K, B, Z]
+    move = _whole if "factor" in moments else _of_components
+    moved = move(moments, weight, apart, shift, rate)
+    still = {name: rate.reshape(-1, *[1] * (a.ndim - 1)) > 0 for name, a in moved.items()}
+    kept = {name: jnp.where(still[name], a, moments[name]) for name, a in moved.items()}
+    return {"mean": mean + rate * shift, **kept}
+
+
+def _whole(
+    moments: Codes, weight: jax.Array, apart: jax.Array, shift: jax.Array, rate: jax.Array
+) -> Codes:
+    """The Cholesky factors of the mixed covariances."""
+    factor, rate = moments["factor"], rate[..., None]
     scatter = jnp.einsum("kb,kbi,kbj->kij", weight, apart, apart)
     outer = jnp.einsum("ki,kj->kij", shift, shift)
-    rate_ = rate[..., None]
-    covariance = jnp.einsum("kil,kjl->kij", factor, factor)
-    covariance += rate_ * (scatter - covariance - rate_ * outer) + JITTER * jnp.eye(len(z[0]))[None]
+    mixed = jnp.einsum("kil,kjl->kij", factor, factor)
+    mixed += rate * (scatter - mixed - rate * outer) + JITTER * jnp.eye(shift.shape[-1])[None]
     # Here and not in `sample_codes`: replay samples in a branch of lax.cond, and there XLA's CPU
     # executor never comes back from the call of LAPACK (jax 0.10.2).
-    moved = jnp.linalg.cholesky(covariance)
-    return mean + rate * shift, jnp.where(rate_ > 0, moved, factor)
+    return {"factor": jnp.linalg.cholesky(mixed)}
+
+
+def _of_components(
+    moments: Codes, weight: jax.Array, apart: jax.Array, shift: jax.Array, rate: jax.Array
+) -> Codes:
+    """One step of subspace iteration towards the principal components of the mixed covariance C.
+
+    With M = C less the old diagonal part: V' V'^T = M V (V^T M V)^-1 V^T M, which is the best
+    approximation of M within the span of M V (Nystroem). The diagonal takes what is left of C's.
+    """
+    loadings, variance, rate_ = moments["loadings"], moments["variance"], rate[..., None]
+    scatter = jnp.einsum("kb,kbi->ki", weight, jnp.square(apart)) - rate * jnp.square(shift)
+    old = variance + jnp.sum(jnp.square(loadings), axis=-1)
+    total = old + rate * (scatter - old) + JITTER
+    # M V, without a Z x Z matrix.
+    inner = jnp.einsum("kir,kis->krs", loadings, loadings)
+    of_batch = jnp.einsum(
+        "kb,kbi,kbr->kir", weight, apart, jnp.einsum("kbi,kir->kbr", apart, loadings)
+    )
+    of_shift = shift[..., None] * jnp.einsum("ki,kir->kr", shift, loadings)[:, None]
+    image = jnp.einsum("kir,krs->kis", loadings, inner)
+    image += rate_ * (of_batch - image - rate_ * of_shift)
+    gram = jnp.einsum("kir,kis->krs", loadings, image)
+    size = jnp.trace(gram, axis1=-2, axis2=-1)[:, None, None]
+    root = jnp.linalg.cholesky(gram + JITTER * size * jnp.eye(gram.shape[-1])[None])
+    solved = jax.scipy.linalg.solve_triangular(root, image.swapaxes(-1, -2), lower=True)
+    taken = jnp.sum(jnp.square(solved), axis=-2)
+    # Rounding and `JITTER` aside, no component takes more than there is.
+    return {
+        "loadings": solved.swapaxes(-1, -2),
+        "variance": jnp.maximum(total - taken, LEAST * total),
+    }

@@ -51,6 +51,7 @@ def build_learner(
     keeps_codes = config.code_decay > 0 and STRATEGIES[config.strategy].autoencodes
     networks = trained_networks(nets, hyper)
     rates = {phase: rates[phase] for phase in networks}
-    init = functools.partial(init_state, nets, tx, networks, config.ema_decay > 0, keeps_codes)
+    rank = config.code_rank if keeps_codes else None
+    init = functools.partial(init_state, nets, tx, networks, config.ema_decay > 0, rank)
     step = make_train_step(nets, tx, hyper, spec, layout)
     return Learner(nets, tx, rates, hyper, spec, init, step)

@@ -61,26 +61,27 @@ def init_state(
     tx: Mapping[str, optax.GradientTransformation],
     networks: Mapping[str, tuple[str, ...]],
     ema: bool,
-    codes: bool,
+    code_rank: int | None,
     key: jax.Array,
 ) -> TrainState:
     """A fresh state for task 0.
 
-    tx: optimiser by phase; networks: names of the networks that each phase trains; ema, codes:
-    whether the averaged generator and the moments of the codes are kept.
+    tx: optimiser by phase; networks: names of the networks that each phase trains; ema: whether the
+    averaged generator is kept; code_rank: of the moments of the codes (codes.py); None: without.
     """
     params = nets.init(key)
     opt = {
         phase: tx[phase].init({name: params[name] for name in trained})
         for phase, trained in networks.items()
     }
+    sizes = nets.num_tasks, nets.num_classes, nets.code_size
     state = TrainState(
         step=jnp.zeros((), jnp.int32),
         task=jnp.zeros((), jnp.int32),
         params=params,
         opt=opt,
         ema=jax.tree.map(jnp.copy, params["generator"]) if ema else {},
-        codes=init_codes(nets.num_tasks, nets.num_classes, nets.code_size) if codes else {},
+        codes={} if code_rank is None else init_codes(*sizes, code_rank),
         replay={},
     )
     return state.replace(replay=_frozen(state))

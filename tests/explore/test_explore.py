@@ -23,14 +23,19 @@ def model(moments, **methods):
     )
 
 
-def test_the_density_of_codes_is_that_of_the_mixture_of_learned_cells():
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_density_of_codes_is_that_of_the_mixture_of_learned_cells(whole):
     """Task a has the classes 0 and 2, and task b has none: its first cell."""
     cells = [(0, 0), (0, 2), (1, 0)]
+    variance, loadings = FACTOR.diagonal(axis1=-2, axis2=-1), FACTOR[..., :2]
+    form = {"factor": FACTOR} if whole else {"loadings": loadings, "variance": variance}
+    root, own = (FACTOR, 0 * variance) if whole else (loadings, variance)
     normals = [
-        scipy.stats.multivariate_normal(MEAN[cell], FACTOR[cell] @ FACTOR[cell].T) for cell in cells
+        scipy.stats.multivariate_normal(MEAN[cell], root[cell] @ root[cell].T + np.diag(own[cell]))
+        for cell in cells
     ]
     expected = np.log(np.mean([normal.pdf(POINTS) for normal in normals], axis=0))
-    got = codes.log_density(model({"mean": MEAN, "factor": FACTOR}), POINTS)
+    got = codes.log_density(model({"mean": MEAN, **form}), POINTS)
     np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 

@@ -81,13 +81,15 @@ def test_samples_are_of_the_seed_and_the_class_that_was_asked_for(model):
 
 
 def test_samples_of_every_class_and_task_are_of_the_same_normal_numbers(model):
-    mean, factor = (np.float64(model.state.codes[name]) for name in ("mean", "factor"))
-    found = []
+    codes, size = model.state.codes, model.nets.code_size
+    rank = codes["loadings"].shape[-1]
+    noise = jax.random.normal(jax.random.key(3), (5, size + rank))
     for u, d in ((1, 0), (4, 1)):
         cells = np.full((2, 5), [[u], [d]], np.int32)
-        z, *_ = programs.sample(model.nets, model.state.codes, jax.random.key(3), *cells)
-        found.append(np.linalg.solve(factor[d, u], (np.asarray(z) - mean[d, u]).T))
-    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-5)
+        z, *_ = programs.sample(model.nets, codes, jax.random.key(3), *cells)
+        own = np.sqrt(codes["variance"][[d], [u]]) * noise[:, :size]
+        expected = codes["mean"][[d], [u]] + own + noise[:, size:] @ codes["loadings"][d, u].T
+        np.testing.assert_allclose(z, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_decoded_code_is_what_the_generator_makes_of_it(model):
@@ -115,11 +117,13 @@ def test_a_carried_code_has_the_same_place_in_its_new_cell(model, tasks):
     """Whitened by the moments of its cell it is the same, computed here with NumPy."""
     z = model.encode(tasks[0].test.images[:4])
     u, d, to_u, to_d = (np.full(4, i) for i in (1, 0, 2, 1))
-    mean, factor = (np.float64(model.state.codes[name]) for name in ("mean", "factor"))
-    carried = model.carry(z, u, d, to_u, to_d)
-    before = np.linalg.solve(factor[0, 1], (z - mean[0, 1]).T)
-    after = np.linalg.solve(factor[1, 2], (carried - mean[1, 2]).T)
-    np.testing.assert_allclose(before, after, rtol=1e-3, atol=1e-4)
+    codes = {name: np.float64(a) for name, a in model.state.codes.items()}
+    alike = []
+    for found, cell in ((z, (0, 1)), (model.carry(z, u, d, to_u, to_d), (1, 2))):
+        own, loadings = np.diag(codes["variance"][cell]), codes["loadings"][cell]
+        factor = np.linalg.cholesky(loadings @ loadings.T + own)
+        alike.append(np.linalg.solve(factor, (found - codes["mean"][cell]).T))
+    np.testing.assert_allclose(*alike, rtol=1e-3, atol=1e-4)
 
 
 def test_a_translation_decodes_what_was_carried(model, tasks):

@@ -66,7 +66,7 @@ def test_the_tasks_before_are_measured_now_and_then_and_after_the_last(strategy)
 def measured(experiment, workdir, monkeypatch, images, labels):
     """The metrics of a generator that samples these images, in this order."""
     monkeypatch.setattr(measurement, "sample_task", lambda *args: (images, labels))
-    return measurement._generation(experiment, types.SimpleNamespace(sampler={}), 0, workdir)
+    return measurement.generation(experiment, types.SimpleNamespace(sampler={}), 0, workdir)
 
 
 @pytest.mark.slow
@@ -184,7 +184,7 @@ def test_fewer_test_images_than_a_metric_needs_leave_it_out(digits, monkeypatch)
     images = np.zeros((50, 16, 16, 1), np.uint8)
     monkeypatch.setattr(measurement, "sample_task", lambda *args: (images, np.zeros(50, np.int32)))
     run = part_of_a_run([task], **{"eval.inception_weights": "weights.pth"})
-    assert measurement._generation(run, types.SimpleNamespace(sampler={}), 0, "") == {}
+    assert measurement.generation(run, types.SimpleNamespace(sampler={}), 0, "") == {}
 
 
 @pytest.mark.parametrize(("channels", "expected"), [(1, {}), (3, {"chroma": 0.5, "samples": 20})])
@@ -198,7 +198,7 @@ def test_samples_in_colour_are_compared_with_the_colour_of_the_test_images(
     halved = np.concatenate([50 + real // 2] * 3)[:50]
     monkeypatch.setattr(measurement, "sample_task", lambda *args: (halved, np.zeros(50, np.int32)))
     run = part_of_a_run([task])
-    measured = measurement._generation(run, types.SimpleNamespace(sampler={}), 0, "")
+    measured = measurement.generation(run, types.SimpleNamespace(sampler={}), 0, "")
     assert measured == pytest.approx(expected)
 
 
