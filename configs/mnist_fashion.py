@@ -34,7 +34,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         default.published(c)
     if preset == "small":
         c.steps_per_task = 3000
-        c.net.class_width = 32  # half a point more of clothes (docs/networks.md)
     if preset == "smoke":
         default.shrink(c)
     return c
