@@ -118,9 +118,10 @@ def get_config() -> ml_collections.ConfigDict:
     # For each example: of the running mean and covariance of the codes of each task's classes, with
     # which z is drawn for them; 0 (published): z is drawn from N(0, I) whatever u and d.
     c.code_decay = 0.998
-    # Principal components of which that covariance is held, beside its diagonal; 0, or the code's
-    # size and more: all of it, which takes most of the memory in a run of a hundred tasks.
-    c.code_rank = 8
+    # Principal components of which that covariance is held, beside its diagonal; as many as the
+    # code has numbers, or more: all of it; 0: all of it where tasks times classes are at most 100,
+    # which takes little memory, else 8.
+    c.code_rank = 0
     # Part of the noise of q(z|x) that is in the codes of these moments; all: 1.
     c.code_noise = 0.5
     c.ema_decay = 0.99  # of the averaged generator that is frozen, evaluated and drawn; 0: none

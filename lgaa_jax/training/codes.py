@@ -15,15 +15,21 @@ import jax.numpy as jnp
 import numpy as np
 
 Codes = dict[str, jax.Array]
+CELLS = 100  # the most cells whose covariances are whole where no rank is named
+RANK = 8  # R of more cells
 JITTER = 1e-6  # added to the variances of codes, against rounding
 LEAST = 1e-4  # part of a code's variance that no component takes
 
 
 def init_codes(num_tasks: int, num_classes: int, code_size: int, rank: int) -> Codes:
-    """The moments of the prior in every cell; rank: R; 0, or not below `code_size`: all of it."""
+    """The moments of the prior in every cell.
+
+    rank: R; not below `code_size`: covariances are whole; 0: they are up to `CELLS`, else `RANK`.
+    """
     cells = num_tasks, max(num_classes, 1)
     mean, eye = jnp.zeros((*cells, code_size)), jnp.eye(code_size)
-    if not 0 < rank < code_size:
+    rank = rank or (code_size if num_tasks * cells[1] <= CELLS else RANK)
+    if rank >= code_size:
         return {"mean": mean, "factor": jnp.tile(eye, (*cells, 1, 1))}
     # Components begin with half a variance each: from 0 they would never move.
     loadings = jnp.sqrt(0.5) * eye[:, :rank]

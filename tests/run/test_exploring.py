@@ -96,13 +96,8 @@ def test_novelty_is_what_ranks_and_normals_say_of_the_first_tasks_model(explored
     (entry,) = found["novelty"]
     assert (entry["after_task"], entry["unseen"]) == tuple(TASKS)
     model = lgaa_jax.load(workdir, step=2)
-    codes = {name: np.float64(a)[0, :3] for name, a in model.state.codes.items()}
-    cells = [
-        scipy.stats.multivariate_normal(mean, loadings @ loadings.T + np.diag(variance))
-        for mean, loadings, variance in zip(
-            codes["mean"], codes["loadings"], codes["variance"], strict=True
-        )
-    ]
+    mean, factor = (np.float64(model.state.codes[name])[0, :3] for name in ("mean", "factor"))
+    cells = [scipy.stats.multivariate_normal(m, f @ f.T) for m, f in zip(mean, factor, strict=True)]
     scores = {"reconstruction_error": [], "code_density": []}
     for split in tests:
         images = illustrating.some(split, 300).images

@@ -20,7 +20,7 @@ from lgaa_jax.workdir.metadata import FORMAT, read_metadata, write_metadata
 ARCHIVE = Path(__file__).parents[1] / "workdir" / "version_0_1.tar.xz"
 WIDTHS = dict.fromkeys(("net.width", "net.critic_width", "net.class_width", "net.code_size"), 4)
 # What it has without a key of the config.
-EARLIER = {"loss.chroma": 0.0, "loss.r2": 0.0, "net.class_full": 0, "code_rank": 0}
+EARLIER = {"loss.chroma": 0.0, "loss.r2": 0.0, "net.class_full": 0}
 
 
 def config(**changes):

@@ -45,13 +45,20 @@ def test_codes_have_the_moments_of_their_class_and_task(key, rank):
         np.testing.assert_allclose(covariance(codes, *cell), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("rank", "form"), [(0, "factor"), (2, "loadings"), (5, "factor")])
-def test_they_begin_as_the_prior(rank, form):
-    codes = init_codes(3, 0, 5, rank)
-    assert form in codes
-    np.testing.assert_array_equal(codes["mean"], np.zeros((3, 1, 5)))
-    for task in range(3):
-        np.testing.assert_allclose(covariance(codes, task, 0), np.eye(5), atol=1e-6)
+@pytest.mark.parametrize(
+    ("rank", "tasks", "components"),
+    [(2, 3, 2), (9, 3, None), (12, 200, None), (0, 100, None), (0, 101, 8), (3, 101, 3)],
+)
+def test_they_begin_as_the_prior(rank, tasks, components):
+    """Where no rank is named, covariances are whole in runs that are not long."""
+    codes = init_codes(tasks, 0, 9, rank)
+    if components:
+        assert codes["loadings"].shape == (tasks, 1, 9, components)
+    else:
+        assert codes["factor"].shape == (tasks, 1, 9, 9)
+    np.testing.assert_array_equal(codes["mean"], np.zeros((tasks, 1, 9)))
+    for task in (0, tasks - 1):
+        np.testing.assert_allclose(covariance(codes, task, 0), np.eye(9), atol=1e-6)
 
 
 @pytest.mark.parametrize("tasks", [3, 20])
@@ -148,7 +155,7 @@ def test_what_a_batch_costs_does_not_grow_with_the_cells(rank):
     """By the operations that XLA counts; the moments themselves are changed in place."""
 
     def operations(n):
-        codes = jax.eval_shape(lambda: init_codes(n, 10, 16, rank))
+        codes = jax.eval_shape(lambda: init_codes(n, 10, 16, rank or 16))
         z = jax.ShapeDtypeStruct((8, 16), "float32")
         u, classed = (jax.ShapeDtypeStruct((8,), dtype) for dtype in ("int32", "bool"))
         update = jax.jit(update_codes, static_argnums=5, donate_argnums=0)

@@ -49,4 +49,4 @@ def test_leaves_have_the_paths_under_which_checkpoints_keep_them(initial):
     }
     assert ".params['critic']['Trunk_0']['Conv_0']['kernel']" in paths
     assert ".opt['critic'][0].mu['critic']['Dense_0']['bias']" in paths
-    assert ".replay['codes']['loadings']" in paths
+    assert ".replay['codes']['factor']" in paths
