@@ -131,9 +131,10 @@ def _moved(moments: Codes, z: jax.Array, members: jax.Array, decay: float) -> Co
     apart = z[None] - mean[:, None]  # [K, B, Z]
     move = _whole if "factor" in moments else _of_components
     moved = move(moments, weight, apart, shift, rate)
-    still = {name: rate.reshape(-1, *[1] * (a.ndim - 1)) > 0 for name, a in moved.items()}
-    kept = {name: jnp.where(still[name], a, moments[name]) for name, a in moved.items()}
-    return {"mean": mean + rate * shift, **kept}
+    for name, a in moved.items():
+        met = rate.reshape(-1, *[1] * (a.ndim - 1)) > 0
+        moved[name] = jnp.where(met, a, moments[name])
+    return {"mean": mean + rate * shift, **moved}
 
 
 def _whole(
@@ -169,7 +170,8 @@ def _of_components(
     )
     of_shift = shift[..., None] * jnp.einsum("ki,kir->kr", shift, loadings)[:, None]
     image = jnp.einsum("kir,krs->kis", loadings, inner)
-    image += rate_ * (of_batch - image - rate_ * of_shift)
+    # `JITTER` here too: components of codes that do not vary would come to 0, and be lost.
+    image += rate_ * (of_batch - image - rate_ * of_shift) + JITTER * loadings
     gram = jnp.einsum("kir,kis->krs", loadings, image)
     size = jnp.trace(gram, axis1=-2, axis2=-1)[:, None, None]
     root = jnp.linalg.cholesky(gram + JITTER * size * jnp.eye(gram.shape[-1])[None])

@@ -128,6 +128,21 @@ def test_components_become_the_principal_ones_of_what_comes():
 
 
 @pytest.mark.parametrize("rank", RANKS)
+def test_codes_that_do_not_vary_leave_moments_that_can_be_drawn_with(key, rank):
+    """After so many of them that nothing of the prior is left in float32; then others come."""
+    update = jax.jit(update_codes, static_argnums=5)
+    codes, u, classed = init_codes(1, 1, 4, rank or 4), np.zeros(3, int), np.ones(3, bool)
+    for _ in range(300):
+        codes = update(codes, np.full((3, 4), 2.0, np.float32), u, u, classed, 0.5)
+    z = sample_codes(key, codes, np.zeros(50, int), np.zeros(50, int), 4)
+    np.testing.assert_allclose(z, 2.0, atol=0.02)
+    others = np.random.default_rng(0).normal(size=(300, 3, 4)).astype(np.float32)
+    for z in others:
+        codes = update(codes, z, u, u, classed, 0.98)
+    np.testing.assert_allclose(covariance(codes, 0, 0), np.eye(4), atol=0.5)
+
+
+@pytest.mark.parametrize("rank", RANKS)
 def test_of_many_cells_those_of_the_batch_move_as_where_all_are_computed(rank):
     """Rows of no class make a batch as large as there are cells, and count for none of them."""
     n, classes, size, decay = 9, 4, 5, 0.9
