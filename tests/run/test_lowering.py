@@ -16,6 +16,7 @@ from lgaa_jax.evaluation.split_metrics import likeness
 from lgaa_jax.networks.nets import build_nets
 from lgaa_jax.training import sampling
 from lgaa_jax.training.batch import Pool
+from lgaa_jax.training.codes import init_codes, update_codes
 from lgaa_jax.training.devices import ONE_DEVICE
 from lgaa_jax.training.learner import build_learner
 from lgaa_jax.training.replay import replay_spec
@@ -97,3 +98,14 @@ def test_all_that_a_run_computes_lowers_for_gpus_and_tpus(preset, dtype):
             assert ("bf16" in convolutions) == (dtype == "bfloat16")
             floats = {a.dtype for a in exported.out_avals if jnp.issubdtype(a.dtype, jnp.floating)}
             assert floats <= {np.dtype("float32")}
+
+
+def test_so_do_the_moments_of_the_codes_of_a_long_run():
+    """They are of another form than those of few classes."""
+    codes = jax.eval_shape(lambda: init_codes(100, CLASSES, 64, 0))
+    assert "loadings" in codes
+    rows = form(64, dtype="int32"), form(64, dtype="int32"), form(64, dtype="bool")
+    traced = jax.jit(functools.partial(update_codes, decay=0.998))
+    for platform in PLATFORMS:
+        exported = jax_export.export(traced, platforms=[platform])(codes, form(64, 64), *rows)
+        assert set(re.findall(r"custom_call @(\w+)", exported.mlir_module())) <= CALLS[platform]
