@@ -111,7 +111,12 @@ def test_a_larger_image_adds_a_doubling_and_leaves_the_layers_before_it_as_they_
 
 
 @pytest.mark.parametrize(
-    ("model", "norm"), [("residual", "group"), ("paper32", "group"), ("paper32", "affine")]
+    ("model", "norm"),
+    [
+        ("residual", "group"),
+        pytest.param("paper32", "group", marks=pytest.mark.slow),
+        pytest.param("paper32", "affine", marks=pytest.mark.slow),
+    ],
 )
 def test_a_row_does_not_depend_on_the_other_rows_of_its_batch(key, model, norm):
     nets = make(model=model, **{"net.norm": norm})

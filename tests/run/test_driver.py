@@ -280,6 +280,7 @@ def test_a_run_whose_images_are_streamed_ends_in_the_same_bits(whole, tmp_path, 
     assert results[0] == results[1]
 
 
+@pytest.mark.slow
 def test_two_devices_evaluate_what_one_has_trained(whole, tmp_path):
     shutil.copytree(whole[0], tmp_path / "run")
     found = driver.evaluate(small_config(devices=2), tmp_path / "run")
@@ -338,6 +339,7 @@ def test_eval_of_an_earlier_step_writes_beside_the_results(whole):
     assert (whole[0] / "results.json").read_bytes() == written
 
 
+@pytest.mark.slow
 def test_what_is_missing_or_was_measured_otherwise_is_made_again(whole, tmp_path, monkeypatch):
     """Deleted: results, evaluations and pictures; then other settings of `eval`."""
     workdir = shutil.copytree(whole[0], tmp_path / "run")

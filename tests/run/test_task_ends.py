@@ -1,6 +1,7 @@
 """What is kept of the ends of earlier tasks: enough for all that is made of them later."""
 
 import jax
+import pytest
 from conftest import LEARNED, assert_equal, save_ends, small_config
 
 import lgaa_jax
@@ -23,6 +24,7 @@ def kept(workdir):
     return {name: sum(f.stat().st_size for f in p.rglob("*")) for name, p in folders.items()}
 
 
+@pytest.mark.slow
 def test_what_lasts_of_earlier_ends_is_evaluated_and_loaded_as_all_of_them_would_be(
     tmp_path, monkeypatch
 ):

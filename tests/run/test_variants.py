@@ -97,6 +97,7 @@ def test_a_run_of_paper64(tmp_path):
     assert set(reconstruction["digits"]) == {"mse", "psnr", "ssim", "psnr_luma", "psnr_chroma"}
 
 
+@pytest.mark.slow
 def test_a_task_without_classes_beside_one_that_has_some(tmp_path, monkeypatch):
     """First, so that it is replayed while the other is learned."""
     monkeypatch.setitem(sources.SOURCES, "plain", sources.Source(0, embedded.digits))
