@@ -2,7 +2,7 @@
 
     python benchmarks/code_rank.py WORKDIR --ranks=0,8,32
 
-Takes the last checkpoint of a run with the whole covariance (--config.code_rank=0) and draws images
+Takes the last checkpoint of a run with whole covariances and draws images
 of each task as its evaluation does, with the best covariance of each rank in its place: the first
 principal components, and of the diagonal what they leave. A cell then takes (rank + 2) Z numbers in
 place of Z^2 + Z. The last line of each task is of the covariance itself.
@@ -22,6 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 import lgaa_jax
 from lgaa_jax.run.experiment import build
 from lgaa_jax.run.measurement import generation
+from lgaa_jax.training.codes import covariance
 
 SHOWN = "precision", "recall", "fitting_capacity", "label_agreement", "frechet_distance"
 
@@ -45,8 +46,11 @@ def main() -> None:
     model = lgaa_jax.load(options.workdir)
     experiment = build(ml_collections.ConfigDict(model.card["config"]))
     codes = model.state.codes
-    factor = np.asarray(codes["factor"], np.float64)
-    whole, size = factor @ np.swapaxes(factor, -1, -2), factor.shape[-1]
+    if "factor" not in codes:
+        parser.error(f"{options.workdir} has components already; train with a larger code_rank")
+    every = slice(None)
+    whole = covariance({"factor": np.asarray(codes["factor"], np.float64)}, every, every)
+    size = whole.shape[-1]
     forms = {rank: of_rank(whole, rank) for rank in map(int, options.ranks.split(","))}
     forms[size] = whole
     print(f"{'task':24}{'rank':>6}{'numbers':>9}" + "".join(f"{name:>18}" for name in SHOWN))
