@@ -34,6 +34,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
         default.published(c)
     if preset == "small":
         c.steps_per_task = 3000
+        c.net.class_width = 32
     if preset == "smoke":
         default.shrink(c)
     return c
