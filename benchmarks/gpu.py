@@ -14,14 +14,11 @@ it
   evaluates them: accuracy, and how much longer a step takes than alone.
 
 Called again, it goes on with what is missing. Each part is a process of its own and leaves a file
-in --out; gpu.md, a section for docs/performance.md, is written from these. The steps compile at the
-same time, as many as there are cores, and are timed one after the other. --networks=wide leaves out
-those of another name, --no_training the training. --trial takes the smoke presets and a few steps,
-to see on any machine that all of it works.
+in --out; gpu.md, a section for docs/performance.md, is written from these. --trial takes the smoke
+presets and a few steps, to see on any machine that all of it works.
 """
 
 import argparse
-import concurrent.futures
 import dataclasses
 import glob
 import json
@@ -34,7 +31,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -76,7 +72,6 @@ SHEET = {
 }
 TURNS = 5
 NOISE = 2048  # synthetic images of each of two tasks, where a step is timed
-READY = "ready to be timed"
 ON_DISK = 40.0  # seconds that a training which is told to stop may take to be on disk
 
 
@@ -176,12 +171,6 @@ def busy_share(call: Callable) -> float | None:
     return covered(spans) / 1e9 / seconds if spans else None
 
 
-def wait_for_turn() -> None:
-    """Tells the process that started this one that it can be timed, and waits to be told to."""
-    print(READY, flush=True)
-    sys.stdin.readline()
-
-
 @fixed_settings()
 def time_step(case: str, dtype: str, trial: bool) -> dict:
     """Figures of the training step of a case, in the second of two tasks."""
@@ -201,7 +190,6 @@ def time_step(case: str, dtype: str, trial: bool) -> dict:
     begin = time.perf_counter()
     program = r.train_steps.lower(state, r.train_key, pool, *given).compile()
     compiled_in = time.perf_counter() - begin
-    wait_for_turn()
     held = [state]
 
     def call():
@@ -211,9 +199,13 @@ def time_step(case: str, dtype: str, trial: bool) -> dict:
     seconds = timed(call) / k
     share = busy_share(call)
     batch = Batch(*(column[indices[0]] for column in pool), np.int32(places.num_pool(1)))
-    with plainly():
+    # Counted as for a CPU: XLA's analysis has none of a program for a GPU.
+    shapes = jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), (held[0], r.train_key, batch)
+    )
+    with plainly(), jax.default_device(jax.devices("cpu")[0]):
         again = lambda *a: r.learner.train_step(*a)  # noqa: E731  (a function jit has not seen)
-        work = flops(jax.jit(again).lower(held[0], r.train_key, batch))
+        work = flops(jax.jit(again).lower(*shapes))
     product = matrix_product(dtype)
     return {
         "step_s": seconds,
@@ -247,14 +239,17 @@ def file_of(case: str, dtype: str) -> str:
     return f"{case.replace(', ', '-')}-{dtype}.json"
 
 
-def steps(named: str) -> dict[str, list[str]]:
-    """The file of each step that is timed, and the flags of the process that makes it."""
-    return {
+def stages() -> dict[str, list[str]]:
+    """The file of each part, and the flags of the process that makes it, in their order."""
+    trains = {"run/results.json": ["--stage=train"]}
+    steps = {
         file_of(case, dtype): [f"--stage={case}", f"--dtype={dtype}"]
         for case in CASES
         for dtype in DTYPES
-        if named in case
     }
+    # The step of the networks that are trained comes first: the loop is compared with it.
+    (first, flags), *rest = steps.items()
+    return {first: flags} | trains | dict(rest)
 
 
 def made(path: pathlib.Path) -> dict | None:
@@ -263,46 +258,13 @@ def made(path: pathlib.Path) -> dict | None:
     return found if found and found.get("finished", True) else None
 
 
-def started(args: argparse.Namespace, flags: list[str], **pipes: Any) -> subprocess.Popen:
-    """A process for one part."""
+def call_stage(args: argparse.Namespace, flags: list[str], left: float) -> str:
+    """Runs one part for as long as is left; returns what became of it."""
     command = [sys.executable, __file__, f"--out={args.out}", f"--data={args.data}", *flags]
     command += ["--trial"] if args.trial else []
-    # Each part takes the memory that it needs: others are there beside it.
+    # Each part takes the memory that it needs: an earlier one may not be gone yet.
     environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    return subprocess.Popen(command, env=environment, **pipes)
-
-
-def compiled(process: subprocess.Popen) -> bool:
-    """Waits until a process of `started` can be timed; False where it has ended before."""
-    return any(line.strip() == READY for line in process.stdout)
-
-
-def compile_and_time(args: argparse.Namespace, parts: dict[str, list[str]], left: float) -> None:
-    """Has the steps compile at the same time, for half of what is left at most, then times them."""
-    end = time.monotonic() + left
-    running = {
-        name: started(args, flags, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        for name, flags in parts.items()
-    }
-    with concurrent.futures.ThreadPoolExecutor(len(running)) as pool:
-        waiting = [pool.submit(compiled, process) for process in running.values()]
-        concurrent.futures.wait(waiting, left / 2)
-        for future, process in zip(waiting, running.values(), strict=True):
-            if not future.done():
-                process.kill()
-    for name, process in running.items():
-        if process.poll() is None:
-            try:
-                process.communicate("now\n", timeout=max(0.0, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-        code = process.wait()
-        print(f"{name}: {f'ended with {code}' if code else 'done'}", flush=True)
-
-
-def call_training(args: argparse.Namespace, left: float) -> str:
-    """Trains for as long as is left; returns what became of it."""
-    with started(args, ["--stage=train"]) as process:
+    with subprocess.Popen(command, env=environment) as process:
         try:
             process.wait(max(0.0, left))
         except subprocess.TimeoutExpired:
@@ -386,8 +348,6 @@ def main() -> None:
     parser.add_argument("--data", default="mnist_fashion.npz", help="the packed file")
     parser.add_argument("--out", default="gpu", help="folder for what is measured")
     parser.add_argument("--minutes", type=float, default=9.5)
-    parser.add_argument("--networks", default="", help="part of the names of those to be timed")
-    parser.add_argument("--no_training", action="store_true", help="time the steps alone")
     parser.add_argument("--trial", action="store_true", help="smoke presets and a few steps")
     parser.add_argument("--stage", help=argparse.SUPPRESS)
     parser.add_argument("--dtype", help=argparse.SUPPRESS)
@@ -408,19 +368,15 @@ def main() -> None:
             found = time_step(args.stage, args.dtype, args.trial)
             (out / file_of(args.stage, args.dtype)).write_text(json.dumps(found, indent=2))
         return
-    if not args.no_training and not pathlib.Path(args.data).is_file():
+    if not pathlib.Path(args.data).is_file():
         sys.exit(
             f"--data={args.data} is no file; write it with --pack where the sets are prepared."
         )
     end = time.monotonic() + 60 * args.minutes
-    wanted = steps(args.networks)
-    missing = {name: flags for name, flags in wanted.items() if made(out / name) is None}
-    while missing and (left := end - time.monotonic()) > ON_DISK:
-        group = {name: missing.pop(name) for name in list(missing)[: os.cpu_count()]}
-        compile_and_time(args, group, left)
-    left = end - time.monotonic()
-    if not args.no_training and made(out / "run/results.json") is None and left > ON_DISK:
-        print(f"run/results.json: {call_training(args, left - ON_DISK)}", flush=True)
+    for name, flags in stages().items():
+        left = end - time.monotonic()
+        if made(out / name) is None and left > ON_DISK:
+            print(f"{name}: {call_stage(args, flags, left - ON_DISK)}", flush=True)
     text = page(args)
     (out / "gpu.md").write_text(text)
     print(text)

@@ -196,8 +196,8 @@ def test_the_benchmark_of_a_gpu_measures_trains_and_goes_on(tmp_path):
     }
     np.savez(tmp_path / "data.npz", **columns)
     command = [sys.executable, "benchmarks/gpu.py", "--trial", f"--data={tmp_path / 'data.npz'}"]
-    command += [f"--out={tmp_path / 'gpu'}", "--networks=wide, 32x32x1", "--minutes"]
-    for minutes in ("0", "10"):  # nothing in no time, and then all of it
+    command += [f"--out={tmp_path / 'gpu'}", "--minutes"]
+    for minutes in ("0", "4"):  # nothing in no time, and then the first two parts at least
         done = subprocess.run(
             [*command, minutes], cwd=ROOT, capture_output=True, text=True, timeout=1200
         )
