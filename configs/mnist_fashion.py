@@ -28,8 +28,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.code_noise = 0.75
     c.optim.autoencoder.b2 = 0.99
     c.loss.class_shift = 0.0  # clothes are told apart better as they are
-    # Else digits vary less once clothes are learned (docs/networks.md).
-    c.replay.spread = 1.2
     if preset == "":
         default.wide(c)
     if preset == "published":

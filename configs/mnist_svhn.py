@@ -22,5 +22,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c = default.get_config()
     c.tasks = "mnist,svhn_cropped"
     c.loss.beta = 0.1  # more detail, and more house numbers are read (docs/networks.md)
+    c.optim.autoencoder.b2 = 0.99
     default.colour(c, 32, preset, small_steps=3000)
     return c

@@ -50,12 +50,14 @@ def sample_codes(
 ) -> jax.Array:
     """Content codes as images of these classes and tasks have them: z ~ N(m_du, spread^2 C_du).
 
-    u, d: [B], u = -1 where there is no class -> z: [B, Z]. Without moments, z ~ N(0, spread^2 I).
+    u, d: [B], u = -1 where there is no class -> z: [B, Z]. Without moments, z ~ N(0, I): the codes
+    that the generator was trained with.
     """
     components = codes["loadings"].shape[-1] if "loadings" in codes else 0
-    noise = spread * jax.random.normal(key, (len(d), code_size + components))
+    noise = jax.random.normal(key, (len(d), code_size + components))
     if not codes:
         return noise
+    noise *= spread
     cell = d, jnp.maximum(u, 0)
     root = codes["loadings" if components else "factor"][cell]
     apart = jnp.einsum("bij,bj->bi", root, noise[:, -root.shape[-1] :])

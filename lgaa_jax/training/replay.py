@@ -25,7 +25,7 @@ class ReplaySpec:
     class_mask: jax.Array  # [N, U] bool, the classes that each task has; none: no class code
     label: str  # "model" or "soft": by the frozen q(u|x); "drawn": the u that was sampled
     temperature: float  # of q(u|x) as the soft label
-    spread: float  # of the codes of replay, as a multiple of their deviation
+    spread: float  # of the codes of replay, as a multiple of the deviation in their moments
 
 
 def replay_spec(config: ml_collections.ConfigDict, class_mask: jax.Array) -> ReplaySpec:

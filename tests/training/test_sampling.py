@@ -8,6 +8,7 @@ from conftest import BATCH_SIZE, NUM_TASKS, assert_equal
 
 from lgaa_jax.data.images import to_unit
 from lgaa_jax.training import sampling
+from lgaa_jax.training.codes import init_codes
 
 
 def test_fakes_come_from_standard_normal_codes_and_their_rows_classes(system, monkeypatch, key):
@@ -46,11 +47,15 @@ class Showing:
 
 def test_images_of_a_task_may_be_sampled_further_from_the_mean(key):
     """From the same normal numbers: 8-bit images tell it to within a level and a half."""
-    mask, source = jnp.ones((1, 0), bool), {"generator": {}, "codes": {}}
-    narrow, wide = (
-        to_unit(sampling.sample_task(Showing(), source, key, 0, 300, mask, spread)[0])
-        for spread in (1.0, 1.5)
-    )
+    mask, moments = jnp.ones((1, 0), bool), init_codes(1, 0, Showing.code_size, rank=0)
+
+    def sampled(codes, spread):
+        source = {"generator": {}, "codes": codes}
+        return to_unit(sampling.sample_task(Showing(), source, key, 0, 300, mask, spread)[0])
+
+    narrow, wide = (sampled(moments, spread) for spread in (1.0, 1.5))
     np.testing.assert_allclose(10 * narrow.std(), 1.0, atol=0.1)
     np.testing.assert_allclose(wide, 1.5 * narrow, atol=1.5 / 127.5)
     assert (wide != narrow).any()
+    # Without moments they are of the codes that the generator was trained with.
+    np.testing.assert_array_equal(sampled({}, 1.5), sampled({}, 1.0))
