@@ -140,7 +140,7 @@ def get_config() -> ml_collections.ConfigDict:
     # Deviation of the codes of replay over that of the moments. With 1 the codes of a task draw
     # closer together at each later one, as generated images vary a little less. Acts with
     # code_decay.
-    replay.spread = 1.2
+    replay.spread = 1.1
     replay.pool_size = 10_000  # images per earlier task that mode materialised draws
     replay.buffer_size = 200  # real images per earlier task that strategy experience_replay keeps
 
@@ -257,4 +257,5 @@ def split(c: ml_collections.ConfigDict, source: str) -> None:
     # moments of 1,000 steps a spike after a task change could end in no picture (docs/networks.md).
     c.optim.autoencoder.b2 = 0.99
     c.replay.temperature = 4.0
+    c.replay.spread = 1.2
     c.replay.fraction = "0.5"  # a new class must be told from all earlier ones (docs/networks.md)

@@ -28,6 +28,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.code_noise = 0.75
     c.optim.autoencoder.b2 = 0.99
     c.loss.class_shift = 0.0  # clothes are told apart better as they are
+    c.replay.spread = 1.2  # digits vary more, and more of them are broken (docs/results.md)
     if preset == "":
         default.wide(c)
     if preset == "published":
