@@ -2,10 +2,10 @@
 
     python benchmarks/code_rank.py WORKDIR --ranks=0,8,32
 
-Takes the last checkpoint of a run with whole covariances and draws images
-of each task as its evaluation does, with the best covariance of each rank in its place: the first
-principal components, and of the diagonal what they leave. A cell then takes (rank + 2) Z numbers in
-place of Z^2 + Z. The last line of each task is of the covariance itself.
+Takes the last checkpoint of a run with whole covariances and draws images of each task as its
+evaluation does, with the best covariance of each rank in its place: the first principal components,
+and of the diagonal what they leave. A cell then takes (rank + 2) Z numbers in place of Z^2 + Z. The
+last line of each task is of the covariance itself.
 """
 
 import argparse
