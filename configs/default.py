@@ -84,6 +84,9 @@ def get_config() -> ml_collections.ConfigDict:
     loss.r1 = 1.0
     loss.r2 = 1.0
     loss.info = 1.0  # lambda_info, weight of the self-supervised term of the generator phase
+    # Deviation of the codes that the critic's fakes are drawn with, over that of the moments. Acts
+    # with code_decay.
+    loss.spread = 1.0
     loss.beta = 1.0  # weight of KL(q(z|x) to N(0, I)), against the summed squared error
     # Weight that is added to the squared error of a colour image's chroma; 0 (published): none.
     loss.chroma = 1.0
@@ -214,7 +217,7 @@ def published(c: ml_collections.ConfigDict) -> None:
     _schedule(c)
     c.net.update(norm="affine", projection=False)
     c.loss.update(adversarial="wgan_gp", joint_inference=True, beta=1.0, chroma=0.0)
-    c.loss.class_shift = 0.0
+    c.loss.update(class_shift=0.0, spread=1.0)
     c.loss.n_critic = 5 if c.data.size == 64 else 1
     c.ema_decay = 0.0
     c.code_decay = 0.0

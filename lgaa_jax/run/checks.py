@@ -32,6 +32,7 @@ CHOICES = {
 POSITIVE = (
     "batch_size",
     "loss.temperature",
+    "loss.spread",
     "loss.n_critic",
     "replay.temperature",
     "replay.spread",

@@ -18,6 +18,7 @@ class Hyper:
     r1: float
     r2: float
     info: float
+    spread: float
     beta: float
     chroma: float
     beta_u: float

@@ -77,15 +77,16 @@ def sample_fake(
     u: jax.Array,
     d: jax.Array,
     class_mask: jax.Array,
+    spread: float = 1.0,
 ) -> tuple[jax.Array, Pullback, jax.Array]:
     """G(z, u, d) at a batch's classes and tasks, with its vector-Jacobian product.
 
-    u, d: [B]; an example without a class gets one of its task's, if that has any. Returns
-    x: [B, H, W, C], the pullback to G's parameters, and u: [B].
+    u, d: [B]; an example without a class gets one of its task's, if that has any; spread: of the
+    codes. Returns x: [B, H, W, C], the pullback to G's parameters, and u: [B].
     """
     key_z, key_u = jax.random.split(key)
     u = jnp.where(u >= 0, u, sample_classes(key_u, d, class_mask))
-    z = sample_codes(key_z, codes, u, d, nets.code_size)
+    z = sample_codes(key_z, codes, u, d, nets.code_size, spread)
     fake, pullback = jax.vjp(lambda params: generate(nets, params, z, u, d), generator)
     return fake, pullback, u
 

@@ -35,6 +35,7 @@ ADDED: Flat = {
     "loss.r1": 1.0,
     "loss.r2": 0.0,
     "loss.chroma": 0.0,
+    "loss.spread": 1.0,
     "net.class_full": 0,
     "loss.class_shift": 0.0,
     "data.streaming": "auto",

@@ -25,6 +25,19 @@ def test_fakes_come_from_standard_normal_codes_and_their_rows_classes(system, mo
     assert set(u_fake[::2].tolist()) == {0, 1}
 
 
+def test_fakes_may_be_drawn_further_from_the_mean_than_codes_are(key):
+    """From the same normal numbers; what they are of does not change."""
+    moments = init_codes(1, 0, Showing.code_size, rank=0)
+    moments["mean"] += 3.0
+    u, d, mask = jnp.full(50, -1), jnp.zeros(50, jnp.int32), jnp.ones((1, 0), bool)
+    narrow, wide = (
+        10 * sampling.sample_fake(Showing(), {}, moments, key, u, d, mask, spread)[0]
+        for spread in (1.0, 1.5)
+    )
+    assert np.abs(narrow - 3.0).max() > 1
+    np.testing.assert_allclose(wide - 3.0, 1.5 * (narrow - 3.0), rtol=1e-4, atol=1e-5)
+
+
 def test_without_classes_no_class_is_sampled(key):
     d = jnp.zeros(BATCH_SIZE, jnp.int32)
     mask = jnp.array([[0, 0], [1, 0]], bool)

@@ -51,6 +51,19 @@ def test_a_part_of_the_noise_is_in_the_codes_whose_moments_are_kept(system, key,
     np.testing.assert_allclose(found[0.5], (mean + found[1.0]) / 2, atol=1e-5)
 
 
+def test_the_critics_fakes_are_spread_as_the_config_has_it(key, monkeypatch):
+    asked, sample_fake = [], train_step.sample_fake
+
+    def sampled(*args):
+        asked.append(args[-1])
+        return sample_fake(*args)
+
+    monkeypatch.setattr(train_step, "sample_fake", sampled)
+    system = System(**{"loss.spread": 1.3, "replay.spread": 1.7})
+    jax.eval_shape(system.train_step, system.init(), key, make_batch())
+    assert asked == [1.3]
+
+
 @pytest.fixture(scope="module")
 def jitted(system):
     traces = []
