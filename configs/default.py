@@ -125,6 +125,8 @@ def get_config() -> ml_collections.ConfigDict:
     # code has numbers, or more: all of it; 0: all of it where tasks times classes are at most 100,
     # which takes little memory, else 8.
     c.code_rank = 0
+    # Normals of which the density of a class's codes is made up; 1: one.
+    c.code_modes = 1
     # Part of the noise of q(z|x) that is in the codes of these moments; all: 1.
     c.code_noise = 0.5
     c.ema_decay = 0.99  # of the averaged generator that is frozen, evaluated and drawn; 0: none

@@ -47,12 +47,13 @@ jax.config.update("jax_disable_most_optimizations", True)
 NETWORKS = {"generator", "critic", "encoder", "class", "domain"}
 NUM_CLASSES, NUM_TASKS, BATCH_SIZE = 4, 3, 8
 ENDS = (5, 10, 15)
-# With components of the codes' covariances, where other runs of tests have them whole.
+# With modes and components of the codes' covariances; other runs of tests have whole normals.
 LEARNED = {
     "tasks": "digits[0-4],letters",
     "eval.generation": "never",
     "max_tasks": 3,
     "code_rank": 4,
+    "code_modes": 2,
 }
 
 

@@ -32,11 +32,16 @@ domains = weights["domain/Dense_2/bias"].shape[0]
 z = np.random.default_rng(0).normal(size=(8, weights["encoder/Dense_0/bias"].shape[0]))
 if "codes/mean" in weights:  # where the codes of this class and task lie
     codes = {key: a[task, max(label, 0)] for key, a in weights.items() if key.startswith("codes/")}
-    if "codes/factor" in codes:  # the Cholesky factor of their covariance
-        z = codes["codes/mean"] + z @ codes["codes/factor"].T
+    mean, form = codes["codes/mean"], "codes/"
+    if "codes/centres" in codes:  # a mixture of normals, each with a share of the codes
+        shares = np.float64(codes["codes/shares"])
+        mode = np.random.default_rng(2).choice(len(shares), 8, p=shares / shares.sum())
+        mean, form = codes["codes/centres"][mode], "codes/inner_"
+    if form + "factor" in codes:  # the Cholesky factor of their covariance
+        z = mean + z @ codes[form + "factor"].T
     else:  # its principal components, and what they leave of the variances
-        loadings = codes["codes/loadings"]
-        z = codes["codes/mean"] + np.sqrt(codes["codes/variance"]) * z
+        loadings = codes[form + "loadings"]
+        z = mean + np.sqrt(codes[form + "variance"]) * z
         z += np.random.default_rng(1).normal(size=(8, loadings.shape[1])) @ loadings.T
 classes = weights["generator/Dense_0/kernel"].shape[0] - z.shape[1] - domains
 u = np.tile(np.arange(classes) == label, (8, 1)).astype(np.float32)

@@ -130,7 +130,9 @@ def _restore(
         wanted["ema"] = wanted["params"].pop("generator")
     if config.code_decay and STRATEGIES[config.strategy].autoencodes:
         sizes = nets.num_tasks, nets.num_classes, nets.code_size
-        wanted["codes"] = jax.eval_shape(lambda: init_codes(*sizes, config.code_rank))
+        wanted["codes"] = jax.eval_shape(
+            lambda: init_codes(*sizes, config.code_rank, config.code_modes)
+        )
     found = checkpoints.restore_part(step, wanted)
     return TrainState(**{"ema": {}, "codes": {}, **found}, opt={}, replay={})
 

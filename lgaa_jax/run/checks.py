@@ -31,6 +31,7 @@ CHOICES = {
 }
 POSITIVE = (
     "batch_size",
+    "code_modes",
     "loss.temperature",
     "loss.spread",
     "loss.n_critic",

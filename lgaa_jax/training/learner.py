@@ -51,7 +51,7 @@ def build_learner(
     keeps_codes = config.code_decay > 0 and STRATEGIES[config.strategy].autoencodes
     networks = trained_networks(nets, hyper)
     rates = {phase: rates[phase] for phase in networks}
-    rank = config.code_rank if keeps_codes else None
-    init = functools.partial(init_state, nets, tx, networks, config.ema_decay > 0, rank)
+    form = (config.code_rank, config.code_modes) if keeps_codes else None
+    init = functools.partial(init_state, nets, tx, networks, config.ema_decay > 0, form)
     step = make_train_step(nets, tx, hyper, spec, layout)
     return Learner(nets, tx, rates, hyper, spec, init, step)

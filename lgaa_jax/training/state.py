@@ -61,13 +61,14 @@ def init_state(
     tx: Mapping[str, optax.GradientTransformation],
     networks: Mapping[str, tuple[str, ...]],
     ema: bool,
-    code_rank: int | None,
+    code_form: tuple[int, int] | None,
     key: jax.Array,
 ) -> TrainState:
     """A fresh state for task 0.
 
     tx: optimiser by phase; networks: names of the networks that each phase trains; ema: whether the
-    averaged generator is kept; code_rank: of the moments of the codes (codes.py); None: without.
+    averaged generator is kept; code_form: rank and modes of the moments of the codes (codes.py);
+    None: without.
     """
     params = nets.init(key)
     opt = {
@@ -81,7 +82,7 @@ def init_state(
         params=params,
         opt=opt,
         ema=jax.tree.map(jnp.copy, params["generator"]) if ema else {},
-        codes={} if code_rank is None else init_codes(*sizes, code_rank),
+        codes={} if code_form is None else init_codes(*sizes, *code_form),
         replay={},
     )
     return state.replace(replay=_frozen(state))

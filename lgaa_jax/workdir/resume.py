@@ -29,6 +29,7 @@ ADDED: Flat = {
     "eval.every": 1,
     "code_noise": 1.0,
     "code_rank": 0,
+    "code_modes": 1,
     "learning_rate_warmup": 0.0,
     "net.projection": False,
     "loss.adversarial": "wgan_gp",

@@ -11,23 +11,29 @@ from lgaa_jax.training.codes import covariance, init_codes, sample_codes, update
 RANKS = 0, 2
 
 
-def moments(rank, *cells, size):
-    """Drawn at random; rank 0: with the whole covariance."""
+def moments(rank, *cells, size, modes=1):
+    """Drawn at random; rank 0: with whole covariances."""
     rng = np.random.default_rng(0)
     codes = {"mean": rng.normal(size=(*cells, size))}
-    if rank:
-        codes["loadings"] = rng.normal(size=(*cells, size, rank))
-        codes["variance"] = rng.uniform(0.5, 2, (*cells, size))
-    else:
-        codes["factor"] = np.tril(rng.normal(size=(*cells, size, size)), -1) + np.eye(size)
+    for inner in ("", "inner_") if modes > 1 else ("",):
+        if rank:
+            codes[f"{inner}loadings"] = rng.normal(size=(*cells, size, rank))
+            codes[f"{inner}variance"] = rng.uniform(0.5, 2, (*cells, size))
+        else:
+            lower = np.tril(rng.normal(size=(*cells, size, size)), -1)
+            codes[f"{inner}factor"] = lower + np.eye(size)
+    if modes > 1:
+        codes["centres"] = 2 * rng.normal(size=(*cells, modes, size))
+        codes["shares"] = rng.dirichlet(np.full(modes, 5.0), cells)
     return codes
 
 
-def whole(codes, cell):
-    """The covariance of a cell, by the definitions of both forms."""
+def whole(codes, cell, inner=""):
+    """The covariance of a cell, or that about its centres, by the definitions of both forms."""
     if "factor" in codes:
-        return codes["factor"][cell] @ codes["factor"][cell].T
-    return codes["loadings"][cell] @ codes["loadings"][cell].T + np.diag(codes["variance"][cell])
+        return codes[f"{inner}factor"][cell] @ codes[f"{inner}factor"][cell].T
+    loadings, variance = codes[f"{inner}loadings"][cell], codes[f"{inner}variance"][cell]
+    return loadings @ loadings.T + np.diag(variance)
 
 
 @pytest.mark.parametrize("rank", RANKS)
@@ -45,6 +51,24 @@ def test_codes_have_the_moments_of_their_class_and_task(key, rank):
         np.testing.assert_allclose(covariance(codes, *cell), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("rank", RANKS)
+def test_codes_with_modes_are_drawn_from_their_mixture_about_the_mean_of_the_cell(key, rank):
+    """Its mean and covariance, from its definition; and how many codes are next to each centre."""
+    codes, spread, n = moments(rank, 1, 2, size=4, modes=3), 1.5, 100_000
+    codes["centres"] *= 10  # far enough apart to be told
+    drawn = jax.tree.map(jnp.float32, codes), jnp.ones(n, int), jnp.zeros(n, int), 4, spread
+    z, cell = np.float64(sample_codes(key, *drawn)), (0, 1)
+    mean, shares, centres = (codes[name][cell] for name in ("mean", "shares", "centres"))
+    centres = mean + spread * (centres - mean)
+    nearest = np.square(z[:, None] - centres).sum(-1).argmin(-1)
+    np.testing.assert_allclose(np.bincount(nearest) / n, shares, atol=0.01)
+    expected = spread**2 * whole(codes, cell, "inner_")
+    for mode, centre in enumerate(centres):
+        own = z[nearest == mode]
+        np.testing.assert_allclose(own.mean(0), centre, atol=0.1)
+        np.testing.assert_allclose(np.cov(own.T), expected, atol=0.03 * np.trace(expected))
+
+
 @pytest.mark.parametrize(
     ("rank", "tasks", "components"),
     [(2, 3, 2), (9, 3, None), (12, 200, None), (0, 100, None), (0, 101, 8), (3, 101, 3)],
@@ -59,6 +83,71 @@ def test_they_begin_as_the_prior(rank, tasks, components):
     np.testing.assert_array_equal(codes["mean"], np.zeros((tasks, 1, 9)))
     for task in (0, tasks - 1):
         np.testing.assert_allclose(covariance(codes, task, 0), np.eye(9), atol=1e-6)
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_modes_begin_as_the_prior(key, rank):
+    codes = init_codes(2, 3, 6, rank or 6, modes=5)
+    z = sample_codes(key, codes, jnp.full(50_000, 2), jnp.ones(50_000, int), 6)
+    np.testing.assert_allclose(z.mean(0), 0.0, atol=0.03)
+    np.testing.assert_allclose(np.cov(z.T), np.eye(6), atol=0.03)
+    assert init_codes(2, 3, 6, rank or 6).keys() < codes.keys()
+
+
+@pytest.mark.parametrize("tasks", [2, 20])
+def test_modes_take_the_codes_next_to_their_centres(tasks):
+    """One batch, by loops over cells and modes; with 20 tasks there are more cells than rows."""
+    rng, decay = np.random.default_rng(1), 0.9
+    codes = moments(0, tasks, 1, size=5, modes=3)
+    codes["shares"][0, 0] = [0.5, 0.49, 0.01]  # the last one is moved
+    before = jax.tree.map(jnp.float32, codes)
+    z, d = rng.normal(size=(8, 5)), np.array([0, 1, 1, 0, 1, 1, 1, 0])
+    z[d == 0] = codes["centres"][0, 0, [1, 0, 1]] + 0.1 * z[d == 0]
+    moved = update_codes(before, jnp.float32(z), np.zeros(8, int), d, jnp.ones(8, bool), decay)
+    for task in range(tasks):
+        rows, cell = z[d == task], (task, 0)
+        if not len(rows):
+            assert_equal(*({k: v[cell] for k, v in c.items()} for c in (before, moved)))
+            continue
+        centres, shares = codes["centres"][cell].copy(), codes["shares"][cell]
+        mode = np.array([np.linalg.norm(row - centres, axis=-1).argmin() for row in rows])
+        apart = rows - centres[mode]
+        keep = decay ** len(rows)
+        expected = keep * whole(codes, cell, "inner_") + (1 - keep) * apart.T @ apart / len(rows)
+        shares = keep * shares + (1 - keep) * np.bincount(mode, minlength=3) / len(rows)
+        for m in set(mode):
+            slower = decay ** (3 * (mode == m).sum())
+            centres[m] = slower * centres[m] + (1 - slower) * rows[mode == m].mean(0)
+        if task == 0:
+            assert (mode[0], shares.argmin()) == (1, 2)
+            centres[2] = rows[0]
+            shares[1:] = shares[1:].sum() / 2
+        np.testing.assert_allclose(moved["centres"][cell], centres, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(moved["shares"][cell], shares, rtol=1e-4, atol=1e-5)
+        after = whole(jax.tree.map(np.asarray, moved), cell, "inner_")
+        np.testing.assert_allclose(after, expected, rtol=1e-3, atol=1e-4)
+    one = {name: a for name, a in before.items() if name in ("mean", "factor")}
+    one = update_codes(one, jnp.float32(z), np.zeros(8, int), d, jnp.ones(8, bool), decay)
+    assert_equal(one, {name: moved[name] for name in one})
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_modes_come_to_lie_where_the_codes_do(key, rank):
+    """Four clusters of unlike sizes, which then move: what is drawn lies in them, as often."""
+    rng, size = np.random.default_rng(0), 6
+    sizes, deviation = np.array([0.4, 0.3, 0.2, 0.1]), 0.3
+    codes, update = init_codes(1, 1, size, rank or size, 8), jax.jit(update_codes, static_argnums=5)
+    u, classed = np.zeros(16, int), np.ones(16, bool)
+    for _ in range(2):
+        centres = 3 * rng.normal(size=(4, size))
+        for _ in range(400):
+            z = centres[rng.choice(4, 16, p=sizes)] + deviation * rng.normal(size=(16, size))
+            codes = update(codes, np.float32(z), u, u, classed, 0.998)
+    z = np.asarray(sample_codes(key, codes, np.zeros(4000, int), np.zeros(4000, int), size))
+    apart = np.linalg.norm(z[:, None] - centres, axis=-1)
+    # Of one normal for all, hardly any code lies within a cluster.
+    assert (apart.min(-1) < 2 * deviation * np.sqrt(size)).mean() > 0.9
+    np.testing.assert_allclose(np.bincount(apart.argmin(-1)) / 4000, sizes, atol=0.06)
 
 
 @pytest.mark.parametrize("tasks", [3, 20])
@@ -139,11 +228,11 @@ def test_codes_that_do_not_vary_leave_moments_that_can_be_drawn_with(key, rank):
     np.testing.assert_allclose(covariance(codes, 0, 0), np.eye(4), atol=0.5)
 
 
-@pytest.mark.parametrize("rank", RANKS)
-def test_of_many_cells_those_of_the_batch_move_as_where_all_are_computed(rank):
+@pytest.mark.parametrize(("rank", "modes"), [(0, 1), (2, 1), (0, 3), (2, 3)])
+def test_of_many_cells_those_of_the_batch_move_as_where_all_are_computed(rank, modes):
     """Rows of no class make a batch as large as there are cells, and count for none of them."""
     n, classes, size, decay = 9, 4, 5, 0.9
-    codes = jax.tree.map(jnp.float32, moments(rank, n, classes, size=size))
+    codes = jax.tree.map(jnp.float32, moments(rank, n, classes, size=size, modes=modes))
     for seed in range(3):
         rng = np.random.default_rng(seed)
         z, more = np.float32(rng.normal(size=(8, size))), n * classes - 8
