@@ -125,7 +125,7 @@ def get_config() -> ml_collections.ConfigDict:
     # code has numbers, or more: all of it; 0: all of it where tasks times classes are at most 100,
     # which takes little memory, else 8.
     c.code_rank = 0
-    # Normals of which the density of a class's codes is made up; 1: one.
+    # Normals of one covariance that z is drawn from for each class of each task. Acts with code_decay.
     c.code_modes = 1
     # Part of the noise of q(z|x) that is in the codes of these moments; all: 1.
     c.code_noise = 0.5
