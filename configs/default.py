@@ -125,7 +125,8 @@ def get_config() -> ml_collections.ConfigDict:
     # code has numbers, or more: all of it; 0: all of it where tasks times classes are at most 100,
     # which takes little memory, else 8.
     c.code_rank = 0
-    # Normals of one covariance that z is drawn from for each class of each task. Acts with code_decay.
+    # Normals of one covariance from which z is drawn for each class of each task. Acts with
+    # code_decay.
     c.code_modes = 1
     # Part of the noise of q(z|x) that is in the codes of these moments; all: 1.
     c.code_noise = 0.5

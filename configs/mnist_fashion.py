@@ -28,8 +28,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.code_noise = 0.75
     c.optim.autoencoder.b2 = 0.99
     c.loss.class_shift = 0.0  # clothes are told apart better as they are
-    c.loss.spread = 1.1  # as wide as replay is drawn
     c.code_modes = 16  # one normal for a digit draws codes between its forms
+    c.replay.spread = c.loss.spread = 1.05  # with modes, codes draw closer together by less
     if preset == "":
         default.wide(c)
     if preset == "published":
