@@ -224,6 +224,7 @@ def published(c: ml_collections.ConfigDict) -> None:
     c.loss.n_critic = 5 if c.data.size == 64 else 1
     c.ema_decay = 0.0
     c.code_decay = 0.0
+    c.code_modes = 1
     c.learning_rate_warmup = c.learning_rate_decay = 0.0
     c.replay.update(mode="materialised", label="model", spread=1.0)
     for phase in ("critic", "generator"):
