@@ -22,7 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 import lgaa_jax
 from lgaa_jax.run.experiment import build
 from lgaa_jax.run.measurement import generation
-from lgaa_jax.training.codes import covariance
+from lgaa_jax.training.covariances import covariance
 
 SHOWN = "precision", "recall", "fitting_capacity", "label_agreement", "frechet_distance"
 

@@ -6,7 +6,7 @@ Sizes: n images, Z content code. All functions take and give NumPy arrays.
 import numpy as np
 
 from lgaa_jax.model.model import Model
-from lgaa_jax.training.codes import covariance
+from lgaa_jax.training.covariances import covariance
 
 Array = np.ndarray
 
@@ -14,7 +14,7 @@ Array = np.ndarray
 def log_density(model: Model, z: Array) -> Array:
     """Log density of codes under all classes and tasks that were learned, equally weighted: [n].
 
-    The mixture of the normals from which the model draws (training/codes.py); N(0, I) where it
+    A normal with the moments of each (training/codes.py), whatever its modes; N(0, I) where it
     keeps none. z: [n, Z].
     """
     from scipy.special import logsumexp  # slow to import

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 
 from lgaa_jax.data.images import to_uint8
 from lgaa_jax.networks.nets import Nets
-from lgaa_jax.training.codes import Codes, covariance, sample_codes
+from lgaa_jax.training.codes import Codes, sample_codes
+from lgaa_jax.training.covariances import covariance
 from lgaa_jax.training.sampling import one_hot
 
 eight_bits = jax.jit(to_uint8)
@@ -36,7 +37,7 @@ def carried(
     """Codes at the same place among the codes of another class and task: m' + L' L^-1 (z - m).
 
     z: [B, Z]; u, d: their classes and tasks, to_u, to_d: the others, [B] each. L is the Cholesky
-    factor of the covariance of a cell's codes (training/codes.py).
+    factor of the covariance of a cell's codes (training/covariances.py).
     """
     mean = codes["mean"]
     factor, to_factor = (

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from conftest import assert_equal
 
-from lgaa_jax.training.codes import covariance, init_codes, sample_codes, update_codes
+from lgaa_jax.training.codes import init_codes, sample_codes, update_codes
+from lgaa_jax.training.covariances import covariance
 
 RANKS = 0, 2
 
@@ -87,7 +88,7 @@ def test_they_begin_as_the_prior(rank, tasks, components):
 
 @pytest.mark.parametrize("rank", RANKS)
 def test_modes_begin_as_the_prior(key, rank):
-    codes = init_codes(2, 3, 6, rank or 6, modes=5)
+    codes = init_codes(2, 3, 6, rank or 6, num_modes=5)
     z = sample_codes(key, codes, jnp.full(50_000, 2), jnp.ones(50_000, int), 6)
     np.testing.assert_allclose(z.mean(0), 0.0, atol=0.03)
     np.testing.assert_allclose(np.cov(z.T), np.eye(6), atol=0.03)
