@@ -37,7 +37,7 @@ def moments(nets: Nets, rank: int, learned: int) -> dict[str, jax.Array]:
     found = {}
     for name, a in init_codes(nets.num_tasks, nets.num_classes, nets.code_size, rank).items():
         drawn = rng.normal(size=a[:learned].shape)
-        found[name] = a.at[:learned].set(np.tril(drawn) if name.endswith("factor") else drawn)
+        found[name] = a.at[:learned].set(np.tril(drawn) if name == "factor" else drawn)
     return found
 
 

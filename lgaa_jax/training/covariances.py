@@ -43,7 +43,7 @@ def covariance(codes: Mapping[str, Any], d: Any, u: Any) -> Any:
 
 
 def moved(
-    moments: Mapping[str, jax.Array],
+    moments: Moments,
     weight: jax.Array,
     apart: jax.Array,
     shift: jax.Array,
@@ -55,7 +55,7 @@ def moved(
     old mean; shift: [K, Z], by how much the mean of the batch is.
     """
     move = _whole if "factor" in moments else _of_components
-    return move(dict(moments), weight, apart, shift, rate)
+    return move(moments, weight, apart, shift, rate)
 
 
 def _whole(
