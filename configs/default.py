@@ -84,9 +84,6 @@ def get_config() -> ml_collections.ConfigDict:
     loss.r1 = 1.0
     loss.r2 = 1.0
     loss.info = 1.0  # lambda_info, weight of the self-supervised term of the generator phase
-    # Deviation of the codes that the critic's fakes are drawn with, over that of the moments. Acts
-    # with code_decay.
-    loss.spread = 1.0
     loss.beta = 1.0  # weight of KL(q(z|x) to N(0, I)), against the summed squared error
     # Weight that is added to the squared error of a colour image's chroma; 0 (published): none.
     loss.chroma = 1.0
@@ -125,9 +122,11 @@ def get_config() -> ml_collections.ConfigDict:
     # code has numbers, or more: all of it; 0: all of it where tasks times classes are at most 100,
     # which takes little memory, else 8.
     c.code_rank = 0
-    # Normals of one covariance from which z is drawn for each class of each task. Acts with
-    # code_decay.
+    # Normals from which z is drawn for each class of each task. Acts with code_decay.
     c.code_modes = 1
+    # Deviation of the codes of generated images and of the critic's fakes over that of the moments:
+    # above 1 images vary more and more of them are bad. Acts with code_decay.
+    c.code_spread = 1.0
     # Part of the noise of q(z|x) that is in the codes of these moments; all: 1.
     c.code_noise = 0.5
     c.ema_decay = 0.99  # of the averaged generator that is frozen, evaluated and drawn; 0: none
@@ -143,7 +142,7 @@ def get_config() -> ml_collections.ConfigDict:
     # argmax, published) | drawn (the u it was drawn with).
     replay.label = "soft"
     replay.temperature = 2.0  # of soft labels
-    # Deviation of the codes of replay over that of the moments. With 1 the codes of a task draw
+    # Deviation of the codes of replay over that of the moments, whatever code_spread. With 1 the codes of a task draw
     # closer together at each later one, as generated images vary a little less. Acts with
     # code_decay.
     replay.spread = 1.1
@@ -220,11 +219,12 @@ def published(c: ml_collections.ConfigDict) -> None:
     _schedule(c)
     c.net.update(norm="affine", projection=False)
     c.loss.update(adversarial="wgan_gp", joint_inference=True, beta=1.0, chroma=0.0)
-    c.loss.update(class_shift=0.0, spread=1.0)
+    c.loss.class_shift = 0.0
     c.loss.n_critic = 5 if c.data.size == 64 else 1
     c.ema_decay = 0.0
     c.code_decay = 0.0
     c.code_modes = 1
+    c.code_spread = 1.0
     c.learning_rate_warmup = c.learning_rate_decay = 0.0
     c.replay.update(mode="materialised", label="model", spread=1.0)
     for phase in ("critic", "generator"):

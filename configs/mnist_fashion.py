@@ -29,7 +29,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.optim.autoencoder.b2 = 0.99
     c.loss.class_shift = 0.0  # clothes are told apart better as they are
     c.code_modes = 16  # one normal for a digit draws codes between its forms
-    c.replay.spread = c.loss.spread = 1.05  # with modes, codes draw closer together by less
+    c.code_spread = 1.1  # samples are truer than they have to be, and vary more (docs/networks.md)
     if preset == "":
         default.wide(c)
     if preset == "published":

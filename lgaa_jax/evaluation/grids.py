@@ -27,17 +27,18 @@ def generated_grid(
     index: int,
     rows: int,
     size: int,
+    spread: float = 1.0,
 ) -> np.ndarray:
     """Samples of the task `index`: a column per class that it has, or ten columns without classes.
 
-    class_mask: [N, U]; size: of the batches. Returns [rows, columns, H, W, C] uint8. With the same
+    class_mask: [N, U]; size: of the batches; spread: of the codes. Returns [rows, columns, H, W, C] uint8. With the same
     `key` the codes come from the same normal numbers.
     """
     classes = np.array([*np.flatnonzero(class_mask[index])] or [-1] * COLUMNS, np.int32)
     n = rows * len(classes)
     u, d = jnp.asarray(np.tile(classes, rows)), jnp.full(n, index)
     key = jax.random.fold_in(key, index)
-    z = sample_codes(key, state.codes, u, d, nets.code_size)
+    z = sample_codes(key, state.codes, u, d, nets.code_size, spread)
     given = z, one_hot(u, nets.num_classes), one_hot(d, nets.num_tasks)
     program = functools.partial(decode, nets, state.evaluated)
     x = in_batches(program, size, *map(np.asarray, given))

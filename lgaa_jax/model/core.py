@@ -36,6 +36,7 @@ class Core:
     class_mask: np.ndarray  # [N, U] bool, the classes that each task has
     learned: tuple[LearnedTask, ...]
     form: Form  # of its images; `crop` is that of each task
+    spread: float  # of the codes of generated images, over that of their moments
     encodes: bool  # False: the strategy trains no encoder
     batch_size: int
     card: dict[str, Any]  # what it is, and what was measured of it

@@ -48,7 +48,8 @@ class Model(Core):
             chosen = np.resize(u[i * size : (i + 1) * size], size)
             d = np.full(size, index, np.int32)
             own = jax.random.fold_in(key, i)
-            return self.decoded(*programs.sample(self.nets, self.state.codes, own, chosen, d))
+            drawn = own, chosen, d, self.spread
+            return self.decoded(*programs.sample(self.nets, self.state.codes, *drawn))
 
         return collected(map(chunk, range(-(-n // size))), n)
 

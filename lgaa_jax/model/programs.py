@@ -14,14 +14,14 @@ eight_bits = jax.jit(to_uint8)
 
 @jax.jit(static_argnums=0)
 def sample(
-    nets: Nets, moments: Codes, key: jax.Array, u: jax.Array, d: jax.Array
+    nets: Nets, moments: Codes, key: jax.Array, u: jax.Array, d: jax.Array, spread: float
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """z as images of these classes and tasks have it, and the codes u and d themselves.
 
-    moments: those of the codes; u, d: [B], u = -1 where there is no class -> [B, Z], [B, U] and
-    [B, N].
+    moments: those of the codes; u, d: [B], u = -1 where there is no class; spread: of the codes ->
+    [B, Z], [B, U] and [B, N].
     """
-    z = sample_codes(key, moments, u, d, nets.code_size)
+    z = sample_codes(key, moments, u, d, nets.code_size, spread)
     return z, one_hot(u, nets.num_classes), one_hot(d, nets.num_tasks)
 
 

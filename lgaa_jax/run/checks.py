@@ -32,8 +32,8 @@ CHOICES = {
 POSITIVE = (
     "batch_size",
     "code_modes",
+    "code_spread",
     "loss.temperature",
-    "loss.spread",
     "loss.n_critic",
     "replay.temperature",
     "replay.spread",

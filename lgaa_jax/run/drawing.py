@@ -96,7 +96,8 @@ def task_grids(experiment: Experiment, state: TrainState, index: int) -> dict[st
     task = experiment.tasks[index]
     nets, mask, size = experiment.nets, experiment.class_mask, experiment.config.log.eval_batch
     real, reconstructed = grids.reconstruction_grids(nets, state, mask, task, GRID_ROWS, size)
-    generated = grids.generated_grid(nets, state, experiment.eval_key, mask, index, GRID_ROWS, size)
+    drawn = experiment.eval_key, mask, index, GRID_ROWS, size, experiment.config.code_spread
+    generated = grids.generated_grid(nets, state, *drawn)
     images = {"real": real, "generated": generated}
     images |= {"reconstructed": reconstructed} if experiment.strategy.autoencodes else {}
     names = [task.class_names[label] for label in task.classes]

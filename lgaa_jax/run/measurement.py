@@ -116,9 +116,8 @@ def generation(
     """Metrics of images sampled of one task, against its test images (docs/theory.md)."""
     real, n = _some(experiment, experiment.tasks[index].test).read(), experiment.config.eval.samples
     key = jax.random.fold_in(experiment.eval_key, GENERATION + index)
-    images, asked = sample_task(
-        experiment.nets, state.sampler, key, index, n, experiment.class_mask, 1.0, experiment.layout
-    )
+    drawn = key, index, n, experiment.class_mask, experiment.config.code_spread, experiment.layout
+    images, asked = sample_task(experiment.nets, state.sampler, *drawn)
     values: dict[str, float] = {}
     labelled = (experiment.tasks[index].train.truth >= 0).any()
     if labelled and len(real) > sample_metrics.NEIGHBOURS:

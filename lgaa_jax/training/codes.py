@@ -1,27 +1,26 @@
 """The moments of the codes: of each class of each task, the mean and covariance of its z.
 
-This module, covariances.py and modes.py alone know how they are laid out. A cell is a task and a
-class; a task without classes has its first cell, column 0. `TrainState.codes` holds "mean"
-[N, max(U, 1), Z] and the covariance, or nothing where z is sampled from N(0, I) whatever u and d
-are. The covariance is either whole, "factor" [N, max(U, 1), Z, Z], its Cholesky factor, or of R
-principal components and a diagonal: V V^T + diag(v), "loadings" V [N, max(U, 1), Z, R] and
+This module, cells.py, covariances.py and modes.py alone know how they are laid out. A cell is a
+task and a class; a task without classes has its first cell, column 0. `TrainState.codes` holds
+"mean" [N, max(U, 1), Z] and the covariance, or nothing where z is sampled from N(0, I) whatever u
+and d are. The covariance is either whole, "factor" [N, max(U, 1), Z, Z], its Cholesky factor, or of
+R principal components and a diagonal: V V^T + diag(v), "loadings" V [N, max(U, 1), Z, R] and
 "variance" v [N, max(U, 1), Z].
 
-With M > 1 modes, what is drawn is a mixture of M normals: "centres" [N, max(U, 1), M, Z], the part
-that each has, "shares" [N, max(U, 1), M], and the covariance about the centres that they have in
-common, in the same form as the whole one: "inner_factor", or "inner_loadings" and "inner_variance".
+With M > 1 modes, what is drawn is a mixture of M: "centres" [N, max(U, 1), M, Z], the part that
+each has, "shares" [N, max(U, 1), M], and its covariance about the centre, in the form of the whole
+one: "inner_factor" [N, max(U, 1), M, Z, Z], or "inner_loadings" and "inner_variance".
 """
 
 import jax
 import jax.numpy as jnp
 
-from lgaa_jax.training import covariances, modes
+from lgaa_jax.training import cells, covariances, modes
 from lgaa_jax.training.covariances import standard
 
 Codes = dict[str, jax.Array]
 CELLS = 100  # the most cells whose covariances are whole where no rank is named
 RANK = 8  # R of more cells
-INNER = "inner_"
 
 
 def init_codes(
@@ -32,15 +31,16 @@ def init_codes(
     rank: R; not below `code_size`: covariances are whole; 0: they are up to `CELLS`, else `RANK`.
     num_modes: M.
     """
-    cells = num_tasks, max(num_classes, 1)
-    rank = rank or (code_size if num_tasks * cells[1] <= CELLS else RANK)
-    form = standard(cells, code_size, rank)
-    codes = {"mean": jnp.zeros((*cells, code_size)), **form}
+    place = num_tasks, max(num_classes, 1)
+    rank = rank or (code_size if num_tasks * place[1] <= CELLS else RANK)
+    form = standard(place, code_size, rank)
+    codes = {"mean": jnp.zeros((*place, code_size)), **form}
     if num_modes > 1:
         # One has all, and the others are put where there are codes as these come.
-        codes["centres"] = jnp.zeros((*cells, num_modes, code_size))
-        codes["shares"] = jnp.zeros((*cells, num_modes)).at[..., 0].set(1.0)
-        codes |= {INNER + name: jnp.copy(a) for name, a in form.items()}
+        codes["centres"] = jnp.zeros((*place, num_modes, code_size))
+        codes["shares"] = jnp.zeros((*place, num_modes)).at[..., 0].set(1.0)
+        inner = standard((*place, num_modes), code_size, rank)
+        codes |= {modes.INNER + name: a for name, a in inner.items()}
     return codes
 
 
@@ -62,18 +62,32 @@ def sample_codes(
     noise = jax.random.normal(key, (len(d), code_size + components))
     if not codes:
         return noise
-    noise *= spread
     cell = d, jnp.maximum(u, 0)
-    mean, form = codes["mean"][cell], INNER if "centres" in codes else ""
-    root = codes[form + ("loadings" if components else "factor")][cell]
-    apart = jnp.einsum("bij,bj->bi", root, noise[:, -root.shape[-1] :])
-    if components:
-        apart += jnp.sqrt(codes[form + "variance"][cell]) * noise[:, :code_size]
-    if "centres" in codes:
-        shares = jnp.log(codes["shares"][cell])
-        mode = jax.random.categorical(jax.random.fold_in(key, 0), shares)
-        apart += spread * (codes["centres"][(*cell, mode)] - mean)
-    return mean + apart
+    mean = codes["mean"][cell]
+    if "centres" not in codes:
+        return mean + spread * _apart(codes, "", cell, noise)
+    key_mode, key_noise = jax.random.split(jax.random.fold_in(key, 0))
+    shares = jnp.log(codes["shares"][cell])
+    mode, other = jax.random.categorical(key_mode, shares, shape=(2, len(d)))
+    lent = jax.random.normal(key_noise, noise.shape)
+    apart = codes["centres"][(*cell, mode)] - mean
+    apart += jnp.sqrt(1.0 - modes.LENT) * _apart(codes, modes.INNER, (*cell, mode), noise)
+    # In the mean over the others this is the part of the covariance that a mode is lent.
+    apart += jnp.sqrt(modes.LENT) * _apart(codes, modes.INNER, (*cell, other), lent)
+    return mean + spread * apart
+
+
+def _apart(codes: Codes, form: str, place: tuple[jax.Array, ...], noise: jax.Array) -> jax.Array:
+    """Normal numbers with the covariances at these places: [B, Z + R] or, whole, [B, Z] -> [B, Z].
+
+    form: what the names of the covariances begin with; place: indices, [B] each.
+    """
+    if form + "factor" in codes:
+        return jnp.einsum("bij,bj->bi", codes[form + "factor"][place], noise)
+    loadings, variance = codes[form + "loadings"][place], codes[form + "variance"][place]
+    size = variance.shape[-1]
+    spanned = jnp.einsum("bij,bj->bi", loadings, noise[:, size:])
+    return spanned + jnp.sqrt(variance) * noise[:, :size]
 
 
 def update_codes(
@@ -96,23 +110,13 @@ def update_codes(
     if not codes:
         return codes
     n, columns, _ = codes["mean"].shape
-    cells = n * columns
-    moments = {name: a.reshape(cells, *a.shape[2:]) for name, a in codes.items()}
+    num_cells = n * columns
+    moments = {name: a.reshape(num_cells, *a.shape[2:]) for name, a in codes.items()}
     counts = (u >= 0) | ~classed | (columns == 1)
-    cell = jnp.where(counts, d * columns + jnp.maximum(u, 0), cells)
-    if cells <= len(z):
-        # Few cells: all of them, without a gather and a scatter.
-        moments = _moved(moments, z, jax.nn.one_hot(cell, cells, axis=0), decay)
-    else:
-        # The cells of the batch, at most one an example. The places left over are `cells`, which is
-        # past the last: what is computed of them is dropped.
-        own = jnp.unique(cell, size=len(z), fill_value=cells)
-        # Adds 0, unless training is lost. Without it XLA sees no order between what reads the
-        # moments and what writes them, and copies all of them twice a step (jax 0.10.2, CPU).
-        own += jnp.isnan(after)
-        members = (own[:, None] == cell[None]).astype(z.dtype)
-        moved = _moved({name: a[own] for name, a in moments.items()}, z, members, decay)
-        moments = {name: a.at[own].set(moved[name], mode="drop") for name, a in moments.items()}
+    cell = jnp.where(counts, d * columns + jnp.maximum(u, 0), num_cells)
+    moments = cells.of_some(
+        moments, cell, lambda own, members: _moved(own, z, members, decay), after
+    )
     return {name: a.reshape(codes[name].shape) for name, a in moments.items()}
 
 
@@ -132,15 +136,5 @@ def _moved(moments: Codes, z: jax.Array, members: jax.Array, decay: float) -> Co
     apart = z[None] - mean[:, None]  # [K, B, Z]
     moved = covariances.moved(moments, weight, apart, shift, rate)
     if "centres" in moments:
-        own = jnp.argmax(members, axis=0)
-        mode = modes.nearest(moments["centres"], z, own)
-        moved |= modes.moved(moments, z, mode, members, decay)
-        # About the centres, where the means are 0 but for what the centres have still to move.
-        residual = jnp.tile(z - moments["centres"][own, mode], (len(mean), 1, 1))
-        form = {n.removeprefix(INNER): a for n, a in moments.items() if n.startswith(INNER)}
-        inner = covariances.moved(form, weight, residual, jnp.zeros_like(shift), rate)
-        moved |= {INNER + name: a for name, a in inner.items()}
-    for name, a in moved.items():
-        met = rate.reshape(-1, *[1] * (a.ndim - 1)) > 0
-        moved[name] = jnp.where(met, a, moments[name])
-    return {"mean": mean + rate * shift, **moved}
+        moved |= modes.moved(moments, z, members, decay)
+    return {"mean": mean + rate * shift, **cells.where(rate > 0, moved, moments)}

@@ -15,7 +15,7 @@ JITTER = 1e-6  # added to the variances of codes, against rounding
 LEAST = 1e-4  # part of a code's variance that no component takes
 
 
-def standard(cells: tuple[int, int], code_size: int, rank: int) -> Moments:
+def standard(cells: tuple[int, ...], code_size: int, rank: int) -> Moments:
     """Identities. rank: R; not below `code_size`: whole ones."""
     eye = jnp.eye(code_size)
     if rank >= code_size:

@@ -18,7 +18,6 @@ class Hyper:
     r1: float
     r2: float
     info: float
-    spread: float
     beta: float
     chroma: float
     beta_u: float
@@ -33,6 +32,7 @@ class Hyper:
     ema_decay: float
     code_decay: float
     code_noise: float
+    code_spread: float
     soft_labels: bool  # whether replayed images may have soft labels
     soft_temperature: float
     adversarial: bool  # whether a step takes phases 1 and 2
@@ -52,6 +52,7 @@ def read_hyper(config: ml_collections.ConfigDict, num_replay: int) -> Hyper:
         ema_decay=config.ema_decay,
         code_decay=config.code_decay,
         code_noise=config.code_noise,
+        code_spread=config.code_spread,
         soft_labels=config.replay.label == "soft" and num_replay > 0,
         soft_temperature=config.replay.temperature,
         adversarial=strategy.adversarial,

@@ -55,7 +55,7 @@ def make_train_step(
                 key_fake, key_gp = jax.random.split(key_i)
                 generator = layout.assemble(state.params["generator"])
                 fake, pullback, u_fake = sample_fake(
-                    nets, generator, state.codes, key_fake, u, d, spec.class_mask, hyper.spread
+                    nets, generator, state.codes, key_fake, u, d, spec.class_mask, hyper.code_spread
                 )
                 state, metrics = phase.critic(state, key_gp, x, fake, u, d)
             # The generator has not moved: the last fake batch serves its own phase too.

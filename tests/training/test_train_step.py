@@ -59,7 +59,7 @@ def test_the_critics_fakes_are_spread_as_the_config_has_it(key, monkeypatch):
         return sample_fake(*args)
 
     monkeypatch.setattr(train_step, "sample_fake", sampled)
-    system = System(**{"loss.spread": 1.3, "replay.spread": 1.7})
+    system = System(**{"code_spread": 1.3, "replay.spread": 1.7})
     jax.eval_shape(system.train_step, system.init(), key, make_batch())
     assert asked == [1.3]
 
