@@ -142,9 +142,9 @@ def get_config() -> ml_collections.ConfigDict:
     # argmax, published) | drawn (the u it was drawn with).
     replay.label = "soft"
     replay.temperature = 2.0  # of soft labels
-    # Deviation of the codes of replay over that of the moments, whatever code_spread. With 1 the codes of a task draw
-    # closer together at each later one, as generated images vary a little less. Acts with
-    # code_decay.
+    # Deviation of the codes of replay over that of the moments, whatever code_spread is. With 1 the
+    # codes of a task draw closer together at each later one, as generated images vary a little
+    # less. Acts with code_decay.
     replay.spread = 1.1
     replay.pool_size = 10_000  # images per earlier task that mode materialised draws
     replay.buffer_size = 200  # real images per earlier task that strategy experience_replay keeps
@@ -162,6 +162,10 @@ def get_config() -> ml_collections.ConfigDict:
     # before the run was given more) | each | never.
     ev.generation = "last"
     ev.samples = 5000  # images drawn of each task, most test images used, there and in the risk
+    # The least probability that the class model gives to the class asked for in an image that is
+    # generated, here and by a loaded model; one with less is drawn again, up to three times. 0:
+    # none is.
+    ev.confidence = 0.0
     ev.classifier_steps = 500  # training steps of the reference classifier and of the fitted one
     ev.reference_dir = ""  # folder of reference classifiers; empty: <workdir>/reference
     ev.inception_weights = (

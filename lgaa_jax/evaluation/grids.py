@@ -9,10 +9,11 @@ import numpy as np
 from lgaa_jax.data.images import to_uint8
 from lgaa_jax.data.loading import Task
 from lgaa_jax.evaluation.batches import in_batches
+from lgaa_jax.evaluation.confidence import confident
 from lgaa_jax.evaluation.inference import decode, reconstruct
 from lgaa_jax.networks.nets import Nets
 from lgaa_jax.training.codes import sample_codes
-from lgaa_jax.training.sampling import one_hot
+from lgaa_jax.training.sampling import one_hot, turned
 from lgaa_jax.training.state import TrainState
 
 COLUMNS = 10  # of a grid of a task without classes
@@ -28,21 +29,28 @@ def generated_grid(
     rows: int,
     size: int,
     spread: float = 1.0,
+    confidence: float = 0.0,
 ) -> np.ndarray:
     """Samples of the task `index`: a column per class that it has, or ten columns without classes.
 
-    class_mask: [N, U]; size: of the batches; spread: of the codes. Returns [rows, columns, H, W, C] uint8. With the same
-    `key` the codes come from the same normal numbers.
+    class_mask: [N, U]; size: of the batches; spread: of the codes; confidence: the least of
+    confidence.py. Returns [rows, columns, H, W, C] uint8. With the same `key` the codes come from
+    the same normal numbers.
     """
     classes = np.array([*np.flatnonzero(class_mask[index])] or [-1] * COLUMNS, np.int32)
     n = rows * len(classes)
     u, d = jnp.asarray(np.tile(classes, rows)), jnp.full(n, index)
     key = jax.random.fold_in(key, index)
-    z = sample_codes(key, state.codes, u, d, nets.code_size, spread)
-    given = z, one_hot(u, nets.num_classes), one_hot(d, nets.num_tasks)
     program = functools.partial(decode, nets, state.evaluated)
-    x = in_batches(program, size, *map(np.asarray, given))
-    return to_uint8(x).reshape(rows, len(classes), *nets.image_shape)
+
+    def drawn(turn: int) -> np.ndarray:
+        z = sample_codes(turned(key, turn), state.codes, u, d, nets.code_size, spread)
+        given = z, one_hot(u, nets.num_classes), one_hot(d, nets.num_tasks)
+        return np.asarray(to_uint8(in_batches(program, size, *map(np.asarray, given))))
+
+    asked = np.asarray(u)
+    x = confident(drawn(0), drawn, nets, state, asked, confidence, size)
+    return x.reshape(rows, len(classes), *nets.image_shape)
 
 
 def reconstruction_grids(

@@ -1,6 +1,7 @@
 """The texts of an exported model: its card, and an example that runs it with JAX alone."""
 
 from lgaa_jax.model.model import Model
+from lgaa_jax.training.modes import LENT
 
 EXAMPLE = '''"""Generates images of a task and class, and encodes them again, with JAX alone.
 
@@ -29,20 +30,36 @@ def call(name, network, *inputs):
 task, (name, labels) = 0, next(iter(about["labels"].items()))
 label = labels[0] if labels else -1
 domains = weights["domain/Dense_2/bias"].shape[0]
-z = np.random.default_rng(0).normal(size=(8, weights["encoder/Dense_0/bias"].shape[0]))
+rng, size = np.random.default_rng(0), weights["encoder/Dense_0/bias"].shape[0]
+
+
+def normal(codes, form):
+    """Eight rows of normal numbers with the covariances that these arrays hold."""
+    z = rng.normal(size=(8, size, 1))
+    if form + "factor" in codes:  # the Cholesky factor of the covariance
+        return (codes[form + "factor"] @ z)[..., 0]
+    # Its principal components, and what they leave of the variances.
+    loadings = codes[form + "loadings"]
+    apart = np.sqrt(codes[form + "variance"]) * z[..., 0]
+    return apart + (loadings @ rng.normal(size=(8, loadings.shape[-1], 1)))[..., 0]
+
+
+z = rng.normal(size=(8, size))
 if "codes/mean" in weights:  # where the codes of this class and task lie
     codes = {key: a[task, max(label, 0)] for key, a in weights.items() if key.startswith("codes/")}
-    mean, form = codes["codes/mean"], "codes/"
-    if "codes/centres" in codes:  # a mixture of normals, each with a share of the codes
+    mean = codes["codes/mean"]
+    if "codes/centres" in codes:  # a mixture of modes, each with a share of the codes
         shares = np.float64(codes["codes/shares"])
-        mode = np.random.default_rng(2).choice(len(shares), 8, p=shares / shares.sum())
-        mean, form = codes["codes/centres"][mode], "codes/inner_"
-    if form + "factor" in codes:  # the Cholesky factor of their covariance
-        z = mean + z @ codes[form + "factor"].T
-    else:  # its principal components, and what they leave of the variances
-        loadings = codes[form + "loadings"]
-        z = mean + np.sqrt(codes[form + "variance"]) * z
-        z += np.random.default_rng(1).normal(size=(8, loadings.shape[1])) @ loadings.T
+        chosen = rng.choice(len(shares), (2, 8), p=shares / shares.sum())
+        held = {key: a for key, a in codes.items() if "/centres" in key or "/inner_" in key}
+        mode, other = ({key: a[m] for key, a in held.items()} for m in chosen)
+        # Of the covariance of each mode, this part is of the others.
+        lent = LENT
+        apart = mode["codes/centres"] - mean + (1 - lent) ** 0.5 * normal(mode, "codes/inner_")
+        apart += lent**0.5 * normal(other, "codes/inner_")
+    else:
+        apart = normal(codes, "codes/")
+    z = mean + about["config"].get("code_spread", 1.0) * apart
 classes = weights["generator/Dense_0/kernel"].shape[0] - z.shape[1] - domains
 u = np.tile(np.arange(classes) == label, (8, 1)).astype(np.float32)
 d = np.tile(np.arange(domains) == task, (8, 1)).astype(np.float32)
@@ -51,7 +68,7 @@ codes = call("encode", "encoder", images)
 tasks = call("task_of", "domain", codes)[:, : len(about["labels"])].argmax(-1)
 print(f"{name}, label {label}: images {images.shape} {images.dtype}, codes {codes.shape}")
 print("tasks:", [list(about["labels"])[d] for d in tasks])
-'''
+'''.replace("LENT", str(LENT))
 
 
 def card(model: Model) -> str:

@@ -21,6 +21,7 @@ from lgaa_jax.model.images import batches, is_one
 from lgaa_jax.model.tasks import LearnedTask, find
 from lgaa_jax.networks.nets import Nets, Params
 from lgaa_jax.training.batch import Array
+from lgaa_jax.training.sampling import turned
 from lgaa_jax.training.settings import fixed_settings
 from lgaa_jax.training.state import TrainState
 
@@ -37,6 +38,7 @@ class Core:
     learned: tuple[LearnedTask, ...]
     form: Form  # of its images; `crop` is that of each task
     spread: float  # of the codes of generated images, over that of their moments
+    confidence: float  # the least that the class model has in them, see evaluation/confidence.py
     encodes: bool  # False: the strategy trains no encoder
     batch_size: int
     card: dict[str, Any]  # what it is, and what was measured of it
@@ -83,6 +85,18 @@ class Core:
     def decoded(self, z: Array, u: Array, d: Array) -> jax.Array:
         """`images_of` one batch, on the device."""
         return programs.eight_bits(inference.decode(self.nets, self.params, z, u, d))
+
+    def drawn(self, key: jax.Array, u: np.ndarray, index: int, turn: int) -> np.ndarray:
+        """Images of classes u [n] of a task, uint8; turn: 1, 2 ... are others of the same."""
+        n, size = len(u), batch_size(len(u), self.batch_size)
+
+        def chunk(i: int) -> jax.Array:
+            chosen = np.resize(u[i * size : (i + 1) * size], size)
+            own, d = turned(jax.random.fold_in(key, i), turn), np.full(size, index, np.int32)
+            codes = programs.sample(self.nets, self.state.codes, own, chosen, d, self.spread)
+            return self.decoded(*codes)
+
+        return collected(map(chunk, range(-(-n // size))), n)
 
     @fixed_settings()
     def carry(

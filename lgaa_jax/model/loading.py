@@ -62,6 +62,7 @@ def load(workdir: PathLike, step: int | None = None) -> Model:
         learned=tasks if at_once else tasks[: int(state.task) + 1],
         form=Form(config.data.size, config.data.channels, 0, config.data.background),
         spread=config.code_spread,
+        confidence=config.eval.confidence,
         encodes=STRATEGIES[config.strategy].autoencodes,
         batch_size=config.log.eval_batch,
         card=_card(written, int(state.step), results),

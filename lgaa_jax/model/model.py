@@ -4,6 +4,7 @@ Sizes: n images, H x W x C their form, Z content code, U classes, N tasks. One i
 result out, without the leading axis. Which images can be given: images.py.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from lgaa_jax.data.images import to_unsigned
 from lgaa_jax.errors import UserError
 from lgaa_jax.evaluation import inference
-from lgaa_jax.evaluation.batches import batch_size, collected
+from lgaa_jax.evaluation.confidence import confident
 from lgaa_jax.model import programs
 from lgaa_jax.model.core import Core, Label, checked_steps, one_hot, softmax
 from lgaa_jax.model.images import is_one
@@ -32,26 +33,23 @@ class Model(Core):
         task: str | int,
         label: Label | Sequence[Label] | None = None,
         seed: int = 0,
+        confidence: float | None = None,
     ) -> np.ndarray:
         """New images of a task: uint8 [n, H, W, C], the same for the same seed.
 
         label: the class of all, by label or name, or one for each; None: classes in turn, from the
-        task's first.
+        task's first. confidence: the least probability that the class model gives to it, see
+        evaluation/confidence.py; None: as the run was evaluated.
         """
         if not isinstance(n, int | np.integer) or n < 1:
             raise UserError(f"n={n!r} images cannot be generated; give a number above 0.")
         index = find(self.learned, task)
         u = self.labels_of(self.learned[index], label, n)
-        key, size = jax.random.key(seed), batch_size(n, self.batch_size)
-
-        def chunk(i: int) -> jax.Array:
-            chosen = np.resize(u[i * size : (i + 1) * size], size)
-            d = np.full(size, index, np.int32)
-            own = jax.random.fold_in(key, i)
-            drawn = own, chosen, d, self.spread
-            return self.decoded(*programs.sample(self.nets, self.state.codes, *drawn))
-
-        return collected(map(chunk, range(-(-n // size))), n)
+        least = self.confidence if confidence is None else confidence
+        if not isinstance(least, int | float) or not 0 <= least < 1:
+            raise UserError(f"confidence={least!r} cannot be used; give 0 or more, below 1.")
+        drawn = functools.partial(self.drawn, jax.random.key(seed), u, index)
+        return confident(drawn(0), drawn, self.nets, self.state, u, least, self.batch_size)
 
     def encode(self, images: Any, task: str | int | None = None) -> np.ndarray:
         """Content codes, the means of q(z given x): float32 [n, Z].

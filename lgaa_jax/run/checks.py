@@ -85,6 +85,7 @@ BELOW_ONE = (
     "learning_rate_warmup",
     "learning_rate_decay",
     "net.dropout",
+    "eval.confidence",
     *(
         f"optim.{p}.{b}"
         for p in ("critic", "generator", "autoencoder", "inference")

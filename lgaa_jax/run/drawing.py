@@ -51,7 +51,7 @@ def draw_sequence(session: Session) -> None:
     """Draws samples of each task after each task after which it was drawn: a row per task.
 
     They are cut from the pictures that were drawn after the tasks, so they need no state, and show
-    the same codes and classes all along.
+    the same codes and classes all along, but for images that were drawn again (eval.confidence).
     """
     experiment = session.experiment
     tasks, shape = range(len(experiment.tasks)), experiment.nets.image_shape
@@ -96,8 +96,9 @@ def task_grids(experiment: Experiment, state: TrainState, index: int) -> dict[st
     task = experiment.tasks[index]
     nets, mask, size = experiment.nets, experiment.class_mask, experiment.config.log.eval_batch
     real, reconstructed = grids.reconstruction_grids(nets, state, mask, task, GRID_ROWS, size)
-    drawn = experiment.eval_key, mask, index, GRID_ROWS, size, experiment.config.code_spread
-    generated = grids.generated_grid(nets, state, *drawn)
+    drawn = experiment.config.code_spread, experiment.config.eval.confidence
+    key = experiment.eval_key
+    generated = grids.generated_grid(nets, state, key, mask, index, GRID_ROWS, size, *drawn)
     images = {"real": real, "generated": generated}
     images |= {"reconstructed": reconstructed} if experiment.strategy.autoencodes else {}
     names = [task.class_names[label] for label in task.classes]

@@ -14,6 +14,7 @@ FREE_KEYS = {
     "eval.every": AGAIN,
     "eval.generation": AGAIN,
     "eval.samples": AGAIN,
+    "eval.confidence": f"{AGAIN}; pictures that are there stay",
     "eval.classifier_steps": AGAIN,
     "eval.inception_weights": AGAIN,
     "eval.reference_dir": "it holds what can be made again",

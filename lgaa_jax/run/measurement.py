@@ -19,6 +19,7 @@ from lgaa_jax.evaluation import (
     sample_metrics,
     split_metrics,
 )
+from lgaa_jax.evaluation.confidence import confident
 from lgaa_jax.evaluation.inference import infer_all
 from lgaa_jax.files import expand
 from lgaa_jax.networks.nets import Params
@@ -114,15 +115,18 @@ def generation(
     experiment: Experiment, state: TrainState, index: int, workdir: Path
 ) -> dict[str, float]:
     """Metrics of images sampled of one task, against its test images (docs/theory.md)."""
-    real, n = _some(experiment, experiment.tasks[index].test).read(), experiment.config.eval.samples
+    config, layout, task = experiment.config, experiment.layout, experiment.tasks[index]
+    real, n = _some(experiment, task.test).read(), config.eval.samples
     key = jax.random.fold_in(experiment.eval_key, GENERATION + index)
-    drawn = key, index, n, experiment.class_mask, experiment.config.code_spread, experiment.layout
-    images, asked = sample_task(experiment.nets, state.sampler, *drawn)
+    given = key, index, n, experiment.class_mask, config.code_spread, layout
+    drawn = functools.partial(sample_task, experiment.nets, state.sampler, *given)
+    images, asked = drawn()
+    kept = experiment.nets, state, asked, config.eval.confidence, config.log.eval_batch, layout
+    images = confident(images, lambda turn: drawn(turn)[0], *kept)
     values: dict[str, float] = {}
-    labelled = (experiment.tasks[index].train.truth >= 0).any()
-    if labelled and len(real) > sample_metrics.NEIGHBOURS:
-        values = _judged(experiment, experiment.tasks[index], real, images, asked, workdir)
-    weights = experiment.config.eval.inception_weights
+    if (task.train.truth >= 0).any() and len(real) > sample_metrics.NEIGHBOURS:
+        values = _judged(experiment, task, real, images, asked, workdir)
+    weights = config.eval.inception_weights
     if weights and len(real) > 1:  # a covariance needs two
         values["fid"] = hosts.shared(lambda: inception.distance(real, images[: len(real)], weights))
     if real.shape[-1] == 3:
@@ -169,11 +173,7 @@ def _judged(
 
 
 def _risk(
-    experiment: Experiment,
-    state: TrainState,
-    index: int,
-    task: int,
-    earlier: Sequence[Params],
+    experiment: Experiment, state: TrainState, index: int, task: int, earlier: Sequence[Params]
 ) -> dict[str, float]:
     """The terms of the risk analysis of the task `index` after `task`; none without replay."""
     if experiment.strategy.memory != "replay":

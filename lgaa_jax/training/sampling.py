@@ -14,6 +14,7 @@ from lgaa_jax.training.codes import Codes, sample_codes
 from lgaa_jax.training.devices import ONE_DEVICE, Layout
 
 CHUNK = 250  # images sampled at once outside of a training step
+AGAIN = 1 << 20  # what the keys of further draws are folded with; before it come chunks
 
 Pullback = Callable[[jax.Array], tuple[dict[str, Any]]]  # from dL/dx to dL/dparameters of G
 
@@ -100,14 +101,18 @@ def sample_task(
     class_mask: jax.Array,
     spread: float = 1.0,
     layout: Layout = ONE_DEVICE,
+    turn: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """`n` images of one task, a pure function of its arguments; `source` as in `sample_images`.
 
-    Returns host arrays x: [n, H, W, C] uint8 and u: [n] int32, the classes sampled.
+    turn: above 0: other images, of the same classes. Returns host arrays x: [n, H, W, C] uint8 and
+    u: [n] int32, the classes sampled.
     """
 
     def chunk(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return _sample_chunk(nets, source, key, jnp.int32(task), class_mask, spread, layout)
+        key_z, key_u = jax.random.split(key)
+        keys = turned(key_z, turn), key_u
+        return _sample_chunk(nets, source, keys, jnp.int32(task), class_mask, spread, layout)
 
     x, u = in_chunks(chunk, key, n, layout)
     return x, u
@@ -117,16 +122,20 @@ def sample_task(
 def _sample_chunk(
     nets: Nets,
     source: dict[str, Any],
-    key: jax.Array,
+    keys: tuple[jax.Array, jax.Array],
     task: jax.Array,
     class_mask: jax.Array,
     spread: float,
     layout: Layout,
 ) -> tuple[jax.Array, jax.Array]:
-    key_z, key_u = jax.random.split(key)
     d = jnp.full(CHUNK, task)
-    x, u, _ = sample_images(nets, source, key_z, key_u, d, class_mask, spread, layout.split_padded)
+    x, u, _ = sample_images(nets, source, *keys, d, class_mask, spread, layout.split_padded)
     return to_uint8(x)[:CHUNK], u[:CHUNK]
+
+
+def turned(key: jax.Array, turn: int) -> jax.Array:
+    """The key with which codes are drawn at this turn; it is `key` itself at the first, 0."""
+    return jax.random.fold_in(jax.random.fold_in(key, AGAIN), turn) if turn else key
 
 
 def in_chunks(

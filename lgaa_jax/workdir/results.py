@@ -43,14 +43,14 @@ METRICS_VERSION = 2  # to be raised when a metric is added or changes its meanin
 def measured_with(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """The `eval` section as plain JSON values, and the version of the metrics.
 
-    Without `reference_dir`, which changes no number, and `every` where it is 1. What was measured
-    with another one is not compared with this, but measured again.
+    Without `reference_dir`, which changes no number, and keys of later versions where they are as
+    they were without them. What was measured with another one is not compared with this, but
+    measured again.
     """
     settings = json.loads(json.dumps(config.eval.to_dict()))
     settings["metrics_version"] = METRICS_VERSION
-    if settings["every"] == 1:  # as of versions that did not have this key
-        del settings["every"]
-    return {key: value for key, value in settings.items() if key != "reference_dir"}
+    without = {"reference_dir": settings["reference_dir"], "every": 1, "confidence": 0.0}
+    return {key: value for key, value in settings.items() if without.get(key) != value}
 
 
 def read(workdir: PathLike) -> dict[str, Any] | None:

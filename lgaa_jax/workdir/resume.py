@@ -27,6 +27,7 @@ ADDED: Flat = {
     "data.background": "white",
     "eval.split": "test",
     "eval.every": 1,
+    "eval.confidence": 0.0,
     "code_noise": 1.0,
     "code_rank": 0,
     "code_modes": 1,

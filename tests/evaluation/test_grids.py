@@ -26,6 +26,8 @@ def test_grids_have_a_column_per_class_and_are_repeatable(system, initial, key):
     assert (pictures[0].shape, pictures[0].dtype) == ((2, 3, 16, 16, 1), np.uint8)
     without = grids.generated_grid(system.nets, initial, key, mask, 2, 2, 4)
     assert without.shape == (2, 10, 16, 16, 1)
+    still = grids.generated_grid(system.nets, initial, key, mask, 1, 2, 4, spread=0.0)
+    assert_equal(*still)  # rows of the mean codes
     real, reconstructed = grids.reconstruction_grids(system.nets, initial, mask, TASK, 2, 4)
     assert real.shape == reconstructed.shape == (2, 3, 16, 16, 1)
     assert (real[:, 0] == IMAGES[[0, 4]]).all()

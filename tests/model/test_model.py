@@ -1,5 +1,6 @@
 """A model that was loaded from the workdir of a run: what it says, against the run itself."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -81,17 +82,57 @@ def test_samples_are_of_the_seed_and_the_class_that_was_asked_for(model):
 
 
 def test_samples_of_every_class_and_task_are_of_the_same_normal_numbers(model):
-    codes, size = model.state.codes, model.nets.code_size
+    moments, size = model.state.codes, model.nets.code_size
+    codes = jax.tree.map(np.asarray, moments)
     rank = codes["loadings"].shape[-1]
-    noise = jax.random.normal(jax.random.key(3), (5, size + rank))
+    key = jax.random.fold_in(jax.random.key(3), 0)
+    keys = jax.random.key(3), jax.random.split(key)[1]
+    noises = [np.asarray(jax.random.normal(k, (5, size + rank))) for k in keys]
     for u, d in ((1, 0), (4, 1)):
         cells = np.full((2, 5), [[u], [d]], np.int32)
-        z, *_ = programs.sample(model.nets, codes, jax.random.key(3), *cells)
-        own = np.sqrt(codes["inner_variance"][[d], [u]]) * noise[:, :size]
-        apart = own + noise[:, size:] @ codes["inner_loadings"][d, u].T
+        z, *_ = programs.sample(model.nets, moments, jax.random.key(3), *cells, 1.5)
         # The model is not trained: its first mode has all.
-        expected = codes["centres"][[d], [u], 0] + apart
-        np.testing.assert_allclose(z, expected, rtol=1e-4, atol=1e-5)
+        loadings, variance = codes["inner_loadings"][d, u, 0], codes["inner_variance"][d, u, 0]
+        apart = [np.sqrt(variance) * n[:, :size] + n[:, size:] @ loadings.T for n in noises]
+        mean, centre = codes["mean"][d, u], codes["centres"][d, u, 0]
+        apart = centre - mean + 0.8**0.5 * apart[0] + 0.2**0.5 * apart[1]
+        np.testing.assert_allclose(z, mean + 1.5 * apart, rtol=1e-4, atol=1e-5)
+
+
+def test_samples_are_spread_as_the_config_has_it(model, learned, tmp_path):
+    """Without any spread they are all of the mean code."""
+    shutil.copytree(learned, tmp_path / "run")
+    metadata = read_metadata(tmp_path / "run")
+    metadata["config"]["code_spread"] = 0.0
+    write_metadata(tmp_path / "run", metadata)
+    x = lgaa_jax.load(tmp_path / "run").generate(4, "letters", label="C")
+    np.testing.assert_array_equal(x, np.repeat(x[:1], 4, axis=0))
+    mean = np.asarray(model.state.codes["mean"][1, 2])
+    np.testing.assert_array_equal(x[0], model.decode(mean, "letters", "C"))
+
+
+def test_samples_are_drawn_again_until_they_are_read_as_asked_for(model):
+    """The others are as they were; also in more than one batch."""
+    plain = model.generate(40, "letters", seed=2)
+    labels = np.resize(np.arange(10), 40)
+
+    def sure(x):
+        return model.classify(x, task="letters", probabilities=True)[np.arange(40), labels]
+
+    least = float(np.median(sure(plain)))
+    np.testing.assert_array_equal(plain, model.generate(40, "letters", seed=2, confidence=0.0))
+    small = dataclasses.replace(model, batch_size=15, confidence=least)
+    for own, x in (
+        (plain, model.generate(40, "letters", seed=2, confidence=least)),
+        (
+            small.generate(40, "letters", seed=2, confidence=0),
+            small.generate(40, "letters", seed=2),
+        ),
+    ):
+        kept = sure(own) >= least
+        np.testing.assert_array_equal(x[kept], own[kept])
+        assert (sure(x) >= sure(own)).all()
+        assert (sure(x) >= least).sum() > kept.sum()
 
 
 def test_a_decoded_code_is_what_the_generator_makes_of_it(model):
@@ -172,6 +213,8 @@ def test_a_task_without_classes_beside_one_that_has_some(tmp_path, monkeypatch):
         (lambda m: m.generate(1, 2), "no task 2"),
         (lambda m: m.generate(0, "letters"), "n=0 images cannot be generated"),
         (lambda m: m.generate(2.5, "letters"), "n=2.5 images cannot"),
+        (lambda m: m.generate(1, "letters", confidence=1), "confidence=1 cannot be used"),
+        (lambda m: m.generate(1, "letters", confidence="a"), "confidence='a' cannot be used"),
         (lambda m: m.generate(1, "letters", "K"), "'letters' has no class 'K'; it has 0, .* A, B"),
         (
             lambda m: m.generate(1, 0, 7),

@@ -60,7 +60,7 @@ def programs(c):
         return likeness(to_unsigned(to_unit(images)), to_unsigned(x)), u, d
 
     def sample(source, key, task):
-        return sampling._sample_chunk(nets, source, key, task, mask, 1.0, ONE_DEVICE)
+        return sampling._sample_chunk(nets, source, (key, key), task, mask, 1.0, ONE_DEVICE)
 
     return {
         "training": (

@@ -13,7 +13,7 @@ from lgaa_jax.data.loading import Task
 from lgaa_jax.data.split import Split
 from lgaa_jax.evaluation import classifier
 from lgaa_jax.networks.modules import ClassModel
-from lgaa_jax.run import measurement
+from lgaa_jax.run import drawing, measurement
 from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.training.devices import ONE_DEVICE
 from lgaa_jax.training.replay import ReplaySpec
@@ -218,3 +218,31 @@ def test_the_replay_that_the_risk_judges_is_spread_as_that_of_training(digits, m
     state = types.SimpleNamespace(replay={"generator": 1}, params={"class": {}})
     measurement._risk(run, state, 0, 1, [{}])
     assert asked == [({"generator": 1}, 0, run.learner.spec.class_mask, 1.5)]
+
+
+def test_samples_are_spread_and_kept_as_the_config_has_it(digits, monkeypatch):
+    """Those that are measured and those that are shown."""
+    asked = []
+
+    def confident(images, again, nets, state, u, least, size, layout):
+        asked.append(least)
+        return again(1)
+
+    def sample_task(nets, source, key, task, n, class_mask, spread, layout, turn=0):
+        asked.append((spread, turn))
+        return np.zeros((n, 16, 16, 1), np.uint8), np.zeros(n, np.int32)
+
+    def generated_grid(nets, state, key, class_mask, index, rows, size, spread, confidence):
+        asked.append((spread, confidence))
+        return np.zeros((rows, 10, 16, 16, 1), np.uint8)
+
+    monkeypatch.setattr(measurement, "sample_task", sample_task)
+    monkeypatch.setattr(measurement, "confident", confident)
+    monkeypatch.setattr(drawing.grids, "generated_grid", generated_grid)
+    nothing = np.zeros((2, 5, 10, 16, 16, 1), np.uint8)
+    monkeypatch.setattr(drawing.grids, "reconstruction_grids", lambda *args: nothing)
+    one = dataclasses.replace(digits, test=digits.test.take(np.arange(1)))
+    run = part_of_a_run([one], code_spread=1.3, **{"replay.spread": 1.7, "eval.confidence": 0.4})
+    measurement.generation(run, types.SimpleNamespace(sampler={}), 0, "")
+    drawing.task_grids(run, None, 0)
+    assert asked == [(1.3, 0), 0.4, (1.3, 1), (1.3, 0.4)]

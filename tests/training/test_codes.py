@@ -16,12 +16,14 @@ def moments(rank, *cells, size, modes=1):
     """Drawn at random; rank 0: with whole covariances."""
     rng = np.random.default_rng(0)
     codes = {"mean": rng.normal(size=(*cells, size))}
-    for inner in ("", "inner_") if modes > 1 else ("",):
+    for inner, own in (
+        {"": cells, "inner_": (*cells, modes)}.items() if modes > 1 else [("", cells)]
+    ):
         if rank:
-            codes[f"{inner}loadings"] = rng.normal(size=(*cells, size, rank))
-            codes[f"{inner}variance"] = rng.uniform(0.5, 2, (*cells, size))
+            codes[f"{inner}loadings"] = rng.normal(size=(*own, size, rank))
+            codes[f"{inner}variance"] = rng.uniform(0.5, 2, (*own, size))
         else:
-            lower = np.tril(rng.normal(size=(*cells, size, size)), -1)
+            lower = np.tril(rng.normal(size=(*own, size, size)), -1)
             codes[f"{inner}factor"] = lower + np.eye(size)
     if modes > 1:
         codes["centres"] = 2 * rng.normal(size=(*cells, modes, size))
@@ -30,7 +32,7 @@ def moments(rank, *cells, size, modes=1):
 
 
 def whole(codes, cell, inner=""):
-    """The covariance of a cell, or that about its centres, by the definitions of both forms."""
+    """The covariance of a cell, or of one of its modes, by the definitions of both forms."""
     if "factor" in codes:
         return codes[f"{inner}factor"][cell] @ codes[f"{inner}factor"][cell].T
     loadings, variance = codes[f"{inner}loadings"][cell], codes[f"{inner}variance"][cell]
@@ -54,7 +56,7 @@ def test_codes_have_the_moments_of_their_class_and_task(key, rank):
 
 @pytest.mark.parametrize("rank", RANKS)
 def test_codes_with_modes_are_drawn_from_their_mixture_about_the_mean_of_the_cell(key, rank):
-    """Its mean and covariance, from its definition; and how many codes are next to each centre."""
+    """Mean and covariance of each mode, from their definitions; and how many codes are of it."""
     codes, spread, n = moments(rank, 1, 2, size=4, modes=3), 1.5, 100_000
     codes["centres"] *= 10  # far enough apart to be told
     drawn = jax.tree.map(jnp.float32, codes), jnp.ones(n, int), jnp.zeros(n, int), 4, spread
@@ -63,10 +65,12 @@ def test_codes_with_modes_are_drawn_from_their_mixture_about_the_mean_of_the_cel
     centres = mean + spread * (centres - mean)
     nearest = np.square(z[:, None] - centres).sum(-1).argmin(-1)
     np.testing.assert_allclose(np.bincount(nearest) / n, shares, atol=0.01)
-    expected = spread**2 * whole(codes, cell, "inner_")
+    covariances = [whole(codes, (*cell, mode), "inner_") for mode in range(3)]
+    lent = np.tensordot(shares, covariances, 1)
     for mode, centre in enumerate(centres):
         own = z[nearest == mode]
         np.testing.assert_allclose(own.mean(0), centre, atol=0.1)
+        expected = spread**2 * (0.8 * covariances[mode] + 0.2 * lent)
         np.testing.assert_allclose(np.cov(own.T), expected, atol=0.03 * np.trace(expected))
 
 
@@ -112,21 +116,24 @@ def test_modes_take_the_codes_next_to_their_centres(tasks):
             continue
         centres, shares = codes["centres"][cell].copy(), codes["shares"][cell]
         mode = np.array([np.linalg.norm(row - centres, axis=-1).argmin() for row in rows])
-        apart = rows - centres[mode]
         keep = decay ** len(rows)
-        expected = keep * whole(codes, cell, "inner_") + (1 - keep) * apart.T @ apart / len(rows)
+        expected = [whole(codes, (*cell, m), "inner_") for m in range(3)]
         shares = keep * shares + (1 - keep) * np.bincount(mode, minlength=3) / len(rows)
         for m in set(mode):
-            slower = decay ** (3 * (mode == m).sum())
-            centres[m] = slower * centres[m] + (1 - slower) * rows[mode == m].mean(0)
+            own = rows[mode == m]
+            slower, faster = decay ** (1.5 * len(own)), decay ** (3 * len(own))
+            scatter = (own - centres[m]).T @ (own - centres[m]) / len(own)
+            expected[m] = slower * expected[m] + (1 - slower) * scatter
+            centres[m] = faster * centres[m] + (1 - faster) * own.mean(0)
         if task == 0:
             assert (mode[0], shares.argmin()) == (1, 2)
-            centres[2] = rows[0]
+            centres[2], expected[2] = rows[0], expected[1]
             shares[1:] = shares[1:].sum() / 2
         np.testing.assert_allclose(moved["centres"][cell], centres, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(moved["shares"][cell], shares, rtol=1e-4, atol=1e-5)
-        after = whole(jax.tree.map(np.asarray, moved), cell, "inner_")
-        np.testing.assert_allclose(after, expected, rtol=1e-3, atol=1e-4)
+        for m in range(3):
+            after = whole(jax.tree.map(np.asarray, moved), (*cell, m), "inner_")
+            np.testing.assert_allclose(after, expected[m], rtol=1e-3, atol=1e-4)
     one = {name: a for name, a in before.items() if name in ("mean", "factor")}
     one = update_codes(one, jnp.float32(z), np.zeros(8, int), d, jnp.ones(8, bool), decay)
     assert_equal(one, {name: moved[name] for name in one})

@@ -72,3 +72,17 @@ def test_images_of_a_task_may_be_sampled_further_from_the_mean(key):
     assert (wide != narrow).any()
     # Without moments they are of the codes that the generator was trained with.
     np.testing.assert_array_equal(sampled({}, 1.5), sampled({}, 1.0))
+
+
+def test_at_another_turn_there_are_other_images_of_the_same_classes(key):
+    mask, source = jnp.ones((1, 4), bool), {"generator": {}, "codes": {}}
+
+    def sampled(*turn):
+        sizes = 300, mask, 1.0, sampling.ONE_DEVICE
+        return sampling.sample_task(Showing(), source, key, 0, *sizes, *turn)
+
+    (x, u), *others = sampled(), sampled(1), sampled(2)
+    assert_equal((x, u), sampled(0))
+    for i, (y, v) in enumerate(others):
+        np.testing.assert_array_equal(v, u)
+        assert all((y != z).mean() > 0.9 for z, _ in [(x, u), *others[:i]])
