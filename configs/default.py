@@ -122,7 +122,8 @@ def get_config() -> ml_collections.ConfigDict:
     # code has numbers, or more: all of it; 0: all of it where tasks times classes are at most 100,
     # which takes little memory, else 8.
     c.code_rank = 0
-    # Normals from which z is drawn for each class of each task. Acts with code_decay.
+    # Normals from which z is drawn for each class of each task, each with a mean and a covariance.
+    # Acts with code_decay.
     c.code_modes = 1
     # Deviation of the codes of generated images and of the critic's fakes over that of the moments:
     # above 1 images vary more and more of them are bad. Acts with code_decay.

@@ -6,7 +6,7 @@ Sizes: n images, Z content code. All functions take and give NumPy arrays.
 import numpy as np
 
 from lgaa_jax.model.model import Model
-from lgaa_jax.training.covariances import covariance
+from lgaa_jax.training.codes import mixture
 
 Array = np.ndarray
 
@@ -14,8 +14,8 @@ Array = np.ndarray
 def log_density(model: Model, z: Array) -> Array:
     """Log density of codes under all classes and tasks that were learned, equally weighted: [n].
 
-    A normal with the moments of each (training/codes.py), whatever its modes; N(0, I) where it
-    keeps none. z: [n, Z].
+    The normals from which codes of each are drawn (training/codes.py); N(0, I) where there are no
+    moments. z: [n, Z].
     """
     from scipy.special import logsumexp  # slow to import
 
@@ -24,14 +24,17 @@ def log_density(model: Model, z: Array) -> Array:
     if not model.state.codes:
         return constant - 0.5 * np.square(z).sum(-1)
     codes = {name: np.asarray(a, np.float64) for name, a in model.state.codes.items()}
-    densities = []
+    densities: list[Array] = []
+    weights: list[float] = []
     for index, task in enumerate(model.learned):
         for label in task.labels or (0,):
-            factor = np.linalg.cholesky(covariance(codes, index, label))
-            apart = np.linalg.solve(factor, (z - codes["mean"][index, label]).T)
-            volume = np.log(np.diag(factor)).sum()
-            densities.append(constant - volume - 0.5 * np.square(apart).sum(0))
-    return logsumexp(densities, axis=0) - np.log(len(densities))
+            shares, means, covariances = mixture(codes, index, label)
+            for mean, factor in zip(means, np.linalg.cholesky(covariances), strict=True):
+                apart = np.linalg.solve(factor, (z - mean).T)
+                volume = np.log(np.diag(factor)).sum()
+                densities.append(constant - volume - 0.5 * np.square(apart).sum(0))
+            weights.extend(shares)
+    return logsumexp(densities, axis=0, b=np.array(weights)[:, None]) - np.log(np.sum(weights))
 
 
 def nearest(z: Array, among: Array, count: int) -> Array:

@@ -1,10 +1,10 @@
 """The moments of the codes: of each class of each task, the mean and covariance of its z.
 
-This module, cells.py, covariances.py and modes.py alone know how they are laid out. A cell is a
-task and a class; a task without classes has its first cell, column 0. `TrainState.codes` holds
-"mean" [N, max(U, 1), Z] and the covariance, or nothing where z is sampled from N(0, I) whatever u
-and d are. The covariance is either whole, "factor" [N, max(U, 1), Z, Z], its Cholesky factor, or of
-R principal components and a diagonal: V V^T + diag(v), "loadings" V [N, max(U, 1), Z, R] and
+This module, covariances.py and modes.py alone know how they are laid out. A cell is a task and a
+class; a task without classes has its first cell, column 0. `TrainState.codes` holds "mean"
+[N, max(U, 1), Z] and the covariance, or nothing where z is sampled from N(0, I) whatever u and d
+are. The covariance is either whole, "factor" [N, max(U, 1), Z, Z], its Cholesky factor, or of R
+principal components and a diagonal: V V^T + diag(v), "loadings" V [N, max(U, 1), Z, R] and
 "variance" v [N, max(U, 1), Z].
 
 With M > 1 modes, what is drawn is a mixture of M: "centres" [N, max(U, 1), M, Z], the part that
@@ -12,11 +12,14 @@ each has, "shares" [N, max(U, 1), M], and its covariance about the centre, in th
 one: "inner_factor" [N, max(U, 1), M, Z, Z], or "inner_loadings" and "inner_variance".
 """
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lgaa_jax.training import cells, covariances, modes
-from lgaa_jax.training.covariances import standard
+from lgaa_jax.training.covariances import covariance, standard
 
 Codes = dict[str, jax.Array]
 CELLS = 100  # the most cells whose covariances are whole where no rank is named
@@ -75,6 +78,22 @@ def sample_codes(
     # In the mean over the others this is the part of the covariance that a mode is lent.
     apart += jnp.sqrt(modes.LENT) * _apart(codes, modes.INNER, (*cell, other), lent)
     return mean + spread * apart
+
+
+def mixture(
+    codes: Mapping[str, np.ndarray], d: int, u: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The normals from which the codes of a cell are drawn, one where there are no modes.
+
+    codes: NumPy arrays -> shares [M], means [M, Z], covariances [M, Z, Z]. What modes lend each
+    other counts with its mean.
+    """
+    if "centres" not in codes:
+        return np.ones(1), codes["mean"][d, u][None], covariance(codes, d, u)[None]
+    inner = {n.removeprefix(modes.INNER): a for n, a in codes.items() if n.startswith(modes.INNER)}
+    shares, own = codes["shares"][d, u], covariance(inner, d, u)
+    lent = np.tensordot(shares, own, 1)
+    return shares, codes["centres"][d, u], (1.0 - modes.LENT) * own + modes.LENT * lent
 
 
 def _apart(codes: Codes, form: str, place: tuple[jax.Array, ...], noise: jax.Array) -> jax.Array:

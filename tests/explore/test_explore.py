@@ -39,6 +39,29 @@ def test_the_density_of_codes_is_that_of_the_mixture_of_learned_cells(whole):
     np.testing.assert_allclose(got, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_density_of_codes_with_modes_is_that_of_all_their_normals(whole):
+    """Each has a fifth of its covariance from all of its cell, by their shares."""
+    cells, shares = [(0, 0), (0, 2), (1, 0)], RNG.dirichlet(np.ones(4), (2, 3))
+    factor, centres = RNG.normal(size=(2, 3, 4, Z, Z)), RNG.normal(size=(2, 3, 4, Z))
+    variance = RNG.uniform(1, 2, (2, 3, 4, Z)) * (not whole)
+    own = factor @ factor.swapaxes(-1, -2) + variance[..., None] * np.eye(Z)
+    if whole:
+        moments = {"factor": FACTOR, "inner_factor": factor}
+    else:
+        moments = {"loadings": FACTOR[..., :2], "variance": np.ones((2, 3, Z))}
+        moments |= {"inner_loadings": factor, "inner_variance": variance}
+    moments |= {"mean": MEAN, "centres": centres, "shares": shares}
+    expected = 0.0
+    for cell in cells:
+        lent = sum(share * c for share, c in zip(shares[cell], own[cell], strict=True))
+        for share, centre, c in zip(shares[cell], centres[cell], own[cell], strict=True):
+            normal = scipy.stats.multivariate_normal(centre, 0.8 * c + 0.2 * lent)
+            expected += share * normal.pdf(POINTS) / 3
+    got = codes.log_density(model(moments), POINTS)
+    np.testing.assert_allclose(got, np.log(expected), rtol=1e-6)
+
+
 def test_without_moments_the_density_is_that_of_the_prior():
     expected = scipy.stats.multivariate_normal(np.zeros(Z)).logpdf(POINTS)
     np.testing.assert_allclose(codes.log_density(model({}), POINTS), expected, rtol=1e-6)
