@@ -131,6 +131,14 @@ def test_settings_are_the_eval_section_less_the_folder_that_changes_nothing():
     assert "reference_dir" not in settings
     assert json.loads(json.dumps(settings)) == settings
     assert settings == results.measured_with(small_config(**{"eval.samples": 60}))
+    # Keys that results of earlier versions lack count where they change something.
+    assert not {"every", "confidence"} & settings.keys()
+    later = {"eval.every": 2, "eval.confidence": 0.5}
+    assert results.measured_with(small_config(**changes, **later)) == {
+        **settings,
+        "every": 2,
+        "confidence": 0.5,
+    }
 
 
 @pytest.mark.parametrize(
