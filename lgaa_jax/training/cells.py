@@ -3,7 +3,7 @@
 Sizes: K cells, B examples.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ def of_some(
     move: Callable[[Moments, jax.Array], Moments],
     after: jax.Array | float = 0.0,
 ) -> Moments:
-    """Moments of cells, `move`d where a batch has examples of them.
+    """Moments of cells, `move`d where a batch has examples of them, and else left as they are.
 
     cell: [B], of each example, as many as there are cells where it counts for none; move: takes the
     moments of K cells and their members, [K, B], 1 where an example is of a cell.
@@ -25,7 +25,12 @@ def of_some(
     cells = len(next(iter(moments.values())))
     if cells <= len(cell):
         # Few cells: all of them, without a gather and a scatter.
-        return move(moments, jax.nn.one_hot(cell, cells, axis=0))
+        members = jax.nn.one_hot(cell, cells, axis=0)
+        met, moved = jnp.any(members > 0, axis=-1), move(moments, members)
+        return {
+            name: jnp.where(met.reshape(-1, *[1] * (a.ndim - 1)), moved[name], a)
+            for name, a in moments.items()
+        }
     # The cells of the batch, at most one an example. The places left over are `cells`, which is
     # past the last: what is computed of them is dropped.
     own = jnp.unique(cell, size=len(cell), fill_value=cells)
@@ -35,11 +40,3 @@ def of_some(
     members = (own[:, None] == cell[None]).astype(jnp.float32)
     moved = move({name: a[own] for name, a in moments.items()}, members)
     return {name: a.at[own].set(moved[name], mode="drop") for name, a in moments.items()}
-
-
-def where(met: jax.Array, moved: Moments, moments: Mapping[str, jax.Array]) -> Moments:
-    """`moved` of the cells that are `met`, [K, 1] bool, and of the others what they had."""
-    return {
-        name: jnp.where(met.reshape(-1, *[1] * (a.ndim - 1)), a, moments[name])
-        for name, a in moved.items()
-    }

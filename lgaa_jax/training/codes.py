@@ -90,8 +90,7 @@ def mixture(
     """
     if "centres" not in codes:
         return np.ones(1), codes["mean"][d, u][None], covariance(codes, d, u)[None]
-    inner = {n.removeprefix(modes.INNER): a for n, a in codes.items() if n.startswith(modes.INNER)}
-    shares, own = codes["shares"][d, u], covariance(inner, d, u)
+    shares, own = codes["shares"][d, u], covariance(modes.covariances_of(codes), d, u)
     lent = np.tensordot(shares, own, 1)
     return shares, codes["centres"][d, u], (1.0 - modes.LENT) * own + modes.LENT * lent
 
@@ -140,7 +139,7 @@ def update_codes(
 
 
 def _moved(moments: Codes, z: jax.Array, members: jax.Array, decay: float) -> Codes:
-    """The moments of K cells after a batch; a cell without members keeps its own.
+    """The moments of K cells after a batch.
 
     z: [B, Z]; members: [K, B], 1 where an example is of a cell.
     """
@@ -156,4 +155,4 @@ def _moved(moments: Codes, z: jax.Array, members: jax.Array, decay: float) -> Co
     moved = covariances.moved(moments, weight, apart, shift, rate)
     if "centres" in moments:
         moved |= modes.moved(moments, z, members, decay)
-    return {"mean": mean + rate * shift, **cells.where(rate > 0, moved, moments)}
+    return {"mean": mean + rate * shift, **moved}

@@ -3,6 +3,9 @@
 Sizes: K cells, M modes, B examples, Z content code.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -14,6 +17,11 @@ SPARE = 0.125  # of its even share, below which a mode is put elsewhere
 # Part of a mode's covariance that is taken from the modes of its cell, by their shares: its own is
 # of few codes.
 LENT = 0.2
+
+
+def covariances_of(moments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the modes, named as covariances.py names them."""
+    return {n.removeprefix(INNER): a for n, a in moments.items() if n.startswith(INNER)}
 
 
 def nearest(centres: jax.Array, z: jax.Array, own: jax.Array) -> jax.Array:
@@ -30,7 +38,7 @@ def moved(moments: Moments, z: jax.Array, members: jax.Array, decay: float) -> M
     centres = moments["centres"]
     own = jnp.argmax(members, axis=0)
     mode = nearest(centres, z, own)
-    form = {n.removeprefix(INNER): a for n, a in moments.items() if n.startswith(INNER)}
+    form = covariances_of(moments)
     place = jnp.where(jnp.any(members > 0, axis=0), own * centres.shape[1] + mode, -1)
     form = _covariances(form, z - centres[own, mode], place, decay)
     inner = {INNER + n: a for n, a in form.items()}
@@ -54,8 +62,7 @@ def _covariances(form: Moments, residual: jax.Array, place: jax.Array, decay: fl
         rate = 1.0 - decay ** (sizes[1] / 2 * count)
         # The means are 0 but for what the centres have still to move.
         apart = jnp.tile(residual, (len(members), 1, 1))
-        result = covariances.moved(form, weight, apart, jnp.zeros_like(apart[:, 0]), rate)
-        return cells.where(rate > 0, result, form)
+        return covariances.moved(form, weight, apart, jnp.zeros_like(apart[:, 0]), rate)
 
     flat = {n: a.reshape(total, *a.shape[2:]) for n, a in form.items()}
     flat = cells.of_some(flat, jnp.where(place < 0, total, place), move)
