@@ -24,6 +24,10 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     # As MNIST with one of the others (docs/networks.md): more detail.
     c.loss.beta = 0.1
     c.optim.autoencoder.b2 = 0.99
-    c.replay.spread = 1.0  # as its figures were measured (docs/results.md)
+    c.code_modes = 16
+    c.code_spread = 1.1
+    c.eval.confidence = 0.5  # house numbers that cannot be read are drawn again
     default.colour(c, 32, preset, small_steps=2000)
+    if preset == "small":
+        c.net.class_width = 32  # clothes want it
     return c
