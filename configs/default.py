@@ -105,7 +105,8 @@ def get_config() -> ml_collections.ConfigDict:
     c.optim = ml_collections.ConfigDict()
     c.optim.critic = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.9}
     c.optim.generator = {"name": "adam", "learning_rate": 2e-4, "b1": 0.5, "b2": 0.9}
-    c.optim.autoencoder = {"name": "adam", "learning_rate": 1e-3, "b1": 0.9, "b2": 0.999}
+    # With 0.999, gradients that grow can end a run in images of one colour (docs/networks.md).
+    c.optim.autoencoder = {"name": "adam", "learning_rate": 1e-3, "b1": 0.9, "b2": 0.99}
     c.optim.inference = {"name": "adam", "learning_rate": 1e-3, "b1": 0.9, "b2": 0.999}
     # Shares of each task's steps: the first ones, over which all learning rates rise from 0, and
     # the last ones, over which they fall to 0; 0 (published): they do not.
@@ -230,6 +231,7 @@ def published(c: ml_collections.ConfigDict) -> None:
     c.code_decay = 0.0
     c.code_modes = 1
     c.code_spread = 1.0
+    c.eval.confidence = 0.0
     c.learning_rate_warmup = c.learning_rate_decay = 0.0
     c.replay.update(mode="materialised", label="model", spread=1.0)
     for phase in ("critic", "generator"):
@@ -265,9 +267,6 @@ def split(c: ml_collections.ConfigDict, source: str) -> None:
     c.loss.beta = 0.03  # what replay covers decides here, and detail: codes may carry much
     # All tasks are of one kind here: against telling replay from real images by its look.
     c.loss.class_noise = 0.3
-    # With so small a weight the codes are large and training near what the rate allows: with second
-    # moments of 1,000 steps a spike after a task change could end in no picture (docs/networks.md).
-    c.optim.autoencoder.b2 = 0.99
     c.replay.temperature = 4.0
     c.replay.spread = 1.2
     c.replay.fraction = "0.5"  # a new class must be told from all earlier ones (docs/networks.md)

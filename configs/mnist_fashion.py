@@ -26,7 +26,6 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     # More detail, and digits vary more (docs/networks.md).
     c.loss.beta = 0.1
     c.code_noise = 0.75
-    c.optim.autoencoder.b2 = 0.99
     c.loss.class_shift = 0.0  # clothes are told apart better as they are
     c.code_modes = 16  # one normal for a digit draws codes between its forms
     c.code_spread = 1.1  # samples are truer than they have to be, and vary more (docs/networks.md)

@@ -21,9 +21,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     default.check_preset(preset, PRESETS, "mnist_svhn_fashion_cifar10")
     c = default.get_config()
     c.tasks = "mnist,svhn_cropped,fashion_mnist,cifar10"
-    # As MNIST with one of the others (docs/networks.md): more detail.
-    c.loss.beta = 0.1
-    c.optim.autoencoder.b2 = 0.99
+    c.loss.beta = 0.1  # more detail, as of MNIST with one of the others (docs/networks.md)
     c.code_modes = 16
     c.code_spread = 1.1
     c.eval.confidence = 0.5  # house numbers that cannot be read are drawn again

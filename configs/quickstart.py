@@ -22,6 +22,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.steps_per_task = 850
     c.loss.beta = 0.1  # small images have a small squared error; at 1 the code carries too little
     c.code_noise = 0.75  # digits vary more than with 0.5 (docs/networks.md)
+    c.optim.autoencoder.b2 = 0.999  # they vary more than with 0.99, too
     c.net.class_full = 0  # a third less time a step, and these classes are told apart as well
     c.eval.samples = 2000
     c.eval.classifier_steps = 300
