@@ -13,6 +13,7 @@ from configs import (
     celeba_chairs,
     default,
     mnist_fashion,
+    mnist_svhn,
     quickstart,
     split_cifar10,
     split_fashion,
@@ -149,6 +150,8 @@ def test_the_published_preset_differs_from_the_defaults_where_fidelity_says():
     assert c.code_decay == c.loss.class_noise == 0.0
     assert (c.replay.label, c.replay.spread) == ("model", 1.0)
     assert c.optim.critic.name == c.optim.generator.name == "rmsprop"
+    assert c.optim.autoencoder.b2 == 0.999
+    assert mnist_svhn.get_config("published").eval.confidence == 0.0
 
 
 @pytest.mark.parametrize("module", [quickstart, mnist_fashion])
