@@ -13,6 +13,7 @@ from lgaa_jax.run.experiment import Experiment
 from lgaa_jax.run.feeding import Feed, Given, Held, Streamed
 from lgaa_jax.run.health import FAILURE, Health
 from lgaa_jax.run.progress import Progress
+from lgaa_jax.run.rising import Rise
 from lgaa_jax.run.session import Session
 from lgaa_jax.training.phases import Metrics
 from lgaa_jax.training.state import TrainState
@@ -116,7 +117,8 @@ class MetricsWriter:
         self._session, self._task, self._log, self._progress = session, task, log, progress
         self._held: tuple[int, Metrics, float] | None = None
         self._clock: tuple[int, float] | None = None  # step and time of the last line
-        self._health = Health(session, session.experiment.names[task])
+        name = session.experiment.names[task]
+        self._health, self._rise = Health(session, name), Rise(name)
 
     def hold(self, step: int, metrics: Metrics, lowered: float) -> None:
         """Keeps the metrics of a step until the next `write`. lowered: `Record.rate` of it."""
@@ -139,6 +141,10 @@ class MetricsWriter:
         self._log.scalars(step, self._task, scalars | rates | speed)
         losses = {k.removeprefix(LOSS): v for k, v in scalars.items() if k.startswith(LOSS)}
         self._progress.show(experiment.names[self._task], losses)
+        error = losses.get("reconstruction")
+        sentence = None if error is None else self._rise.warning(step, error)
+        if sentence:
+            self._session.console.say(f"warning: {sentence}")
 
     def _speed(self, step: int, batch_size: int) -> dict[str, float]:
         """Steps and images a second since the last line; none for the first, which compiles."""
