@@ -19,8 +19,9 @@ from lgaa_jax.workdir.metadata import FORMAT, read_metadata, write_metadata
 
 ARCHIVE = Path(__file__).parents[1] / "workdir" / "version_0_1.tar.xz"
 WIDTHS = dict.fromkeys(("net.width", "net.critic_width", "net.class_width", "net.code_size"), 4)
-# What it has without a key of the config, and one whose default has changed.
+# What it has without a key of the config, and two whose defaults have changed.
 EARLIER = {"loss.chroma": 0.0, "loss.r2": 0.0, "net.class_full": 0, "replay.spread": 1.0}
+EARLIER |= {"optim.autoencoder.b2": 0.999}
 
 
 def config(**changes):
