@@ -127,6 +127,13 @@ def test_no_line_of_prose_is_longer_than_a_reader_takes_in(document):
         assert len(broken) <= 1, line
 
 
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_fence_has_a_line_of_its_own(document):
+    """A block that was filled as if it were prose is none any more."""
+    fences = re.findall(r"^ *```.*$", read(document), flags=re.MULTILINE)
+    assert [f for f in fences if not re.fullmatch(r" *```(\{?\w+\}?)?", f)] == []
+
+
 def test_every_config_is_in_the_table_of_configs():
     configs = {path.name for path in (ROOT / "configs").glob("*.py")} - {"default.py"}
     assert configs <= set(code_spans("docs/reference.md"))
