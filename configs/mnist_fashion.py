@@ -29,8 +29,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.loss.class_shift = 0.0  # clothes are told apart better as they are
     c.code_modes = 16  # one normal for a digit draws codes between its forms
     c.code_spread = 1.1  # samples are truer than they have to be, and vary more (docs/networks.md)
-    c.replay.spread = 1.0  # modes keep what the codes of earlier tasks vary without
-    c.eval.confidence = 0.5  # images that cannot be read as asked for are drawn again
+    c.replay.spread = 1.0  # digits vary enough without, and are truer (docs/networks.md)
+    c.eval.confidence = 0.5  # what cannot be read as asked for is drawn again (docs/networks.md)
     if preset == "":
         default.wide(c)
     if preset == "published":
