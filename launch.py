@@ -223,12 +223,12 @@ def sentence(error: Exception) -> str | None:
 
 def compare(workdir: str) -> None:
     """Runs this command for each strategy and seed, and prints the table."""
-    from lgaa_jax.run import comparison
-
     config = CONFIG.value
     seeds = [str(config.seed)] if SEEDS.value is None else SEEDS.value
     if not all(re.fullmatch("[0-9]+", seed) for seed in seeds):
         raise UserError(f"--seeds={','.join(seeds)} cannot be read; write it like 0,1,2.")
+    from lgaa_jax.run import comparison  # slow, as it brings JAX
+
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
     command = [sys.executable, os.path.abspath(__file__), f"--config={config_path()}"]
     command += [f"--config.{key}={value}" for key, value in overrides.items()]

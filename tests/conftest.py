@@ -14,6 +14,9 @@ FLAG = "--xla_force_host_platform_device_count=2"
 # once.
 FASTER = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 os.environ["JAX_PLATFORMS"] = "cpu"
+# Almost all of the suite's time is compilation, here and in what tests start; the program is the
+# same, only its code is slower.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "true"
 if FLAG not in os.environ.get("XLA_FLAGS", ""):  # the processes of pytest-xdist inherit them
     flags = f"{os.environ.get('XLA_FLAGS', '')} {FLAG}"
     probe = [sys.executable, "-c", "import jax; jax.devices()"]
@@ -41,8 +44,6 @@ from lgaa_jax.workdir.metadata import write_metadata
 from lgaa_jax.workdir.record import Record
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
-# Almost all of the suite's time is compilation; the program is the same, only its code is slower.
-jax.config.update("jax_disable_most_optimizations", True)
 
 NETWORKS = {"generator", "critic", "encoder", "class", "domain"}
 NUM_CLASSES, NUM_TASKS, BATCH_SIZE = 4, 3, 8

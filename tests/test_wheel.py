@@ -54,8 +54,6 @@ def run(folder, *arguments):
         [sys.executable, *arguments],
         folder,
         PYTHONPATH=str(folder / "installed"),
-        # As in conftest.py: what counts is that it runs.
-        JAX_DISABLE_MOST_OPTIMIZATIONS="true",
         JAX_COMPILATION_CACHE_DIR=jax.config.jax_compilation_cache_dir,
     )
 

@@ -43,10 +43,8 @@ def only_what_is_compared(monkeypatch):
     monkeypatch.setattr(measurement, "_risk", lambda *args: {})
 
 
-@pytest.mark.parametrize(
-    "name",
-    [name if "16 pixels" in name else pytest.param(name, marks=pytest.mark.slow) for name in RUNS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
 def test_what_the_model_says_is_what_was_measured(name, plain, tmp_path):
     changes = {"tasks": "digits[0-1],letters[0]", **SHARED, **RUNS[name]}
     changes["tasks"] = changes["tasks"].format(plain=plain)

@@ -186,7 +186,7 @@ def test_the_affine_norm_in_bfloat16_rounds_once():
     np.testing.assert_allclose(np.float64(y), exact, rtol=2**-8, atol=1e-5)
 
 
-@pytest.mark.parametrize("model", ["residual", "paper32"])
+@pytest.mark.parametrize("model", ["residual", pytest.param("paper32", marks=pytest.mark.slow)])
 def test_under_bfloat16_the_heads_compute_in_float32(key, model):
     """Their inputs are bfloat16; what follows is exact to the precision of float32."""
     nets = make(model=model, compute_dtype="bfloat16")

@@ -16,7 +16,7 @@ from lgaa_jax.run import drawing, driver
         pytest.param("finetune", marks=pytest.mark.slow),
         pytest.param("joint", marks=pytest.mark.slow),
         pytest.param("experience_replay", marks=pytest.mark.slow),
-        "gan_replay",
+        pytest.param("gan_replay", marks=pytest.mark.slow),
         pytest.param("vae_replay", marks=pytest.mark.slow),
     ],
 )
