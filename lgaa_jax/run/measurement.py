@@ -85,7 +85,7 @@ def _named(group: str, values: Mapping[str, float]) -> dict[str, float]:
     return {f"{group}/{name}": value for name, value in values.items()}
 
 
-def _some(experiment: Experiment, split: Split) -> Split:
+def some_of(experiment: Experiment, split: Split) -> Split:
     """At most `eval.samples` examples, in memory, the same ones in every call."""
     n = len(split.images)
     chosen = stream_indices(n, min(n, experiment.config.eval.samples), 0, 0, 0)
@@ -97,7 +97,7 @@ def _unsupervised(experiment: Experiment, state: TrainState, task: Task) -> dict
     train, test = (split.take(split.truth >= 0) for split in (task.train, task.test))
     if not len(train.images) or not len(test.images):
         return {}
-    train = _some(experiment, train)
+    train = some_of(experiment, train)
     size, layout = experiment.config.log.eval_batch, experiment.layout
     (z, _, _), (z_test, u, _) = (
         infer_all(experiment.nets, state.evaluated, split.images, size, layout)
@@ -116,7 +116,7 @@ def generation(
 ) -> dict[str, float]:
     """Metrics of images sampled of one task, against its test images (docs/theory.md)."""
     config, layout, task = experiment.config, experiment.layout, experiment.tasks[index]
-    real, n = _some(experiment, task.test).read(), config.eval.samples
+    real, n = some_of(experiment, task.test).read(), config.eval.samples
     key = jax.random.fold_in(experiment.eval_key, GENERATION + index)
     given = key, index, n, experiment.class_mask, config.code_spread, layout
     drawn = functools.partial(sample_task, experiment.nets, state.sampler, *given)
@@ -125,7 +125,7 @@ def generation(
     images = confident(images, lambda turn: drawn(turn)[0], *kept)
     values: dict[str, float] = {}
     if (task.train.truth >= 0).any() and len(real) > sample_metrics.NEIGHBOURS:
-        values = _judged(experiment, task, real, images, asked, workdir)
+        values = judged(experiment, task, real, images, asked, workdir)
     weights = config.eval.inception_weights
     if weights and len(real) > 1:  # a covariance needs two
         values["fid"] = hosts.shared(lambda: inception.distance(real, images[: len(real)], weights))
@@ -134,7 +134,7 @@ def generation(
     return values | ({"samples": min(len(real), n)} if values else {})
 
 
-def _judged(
+def judged(
     experiment: Experiment,
     task: Task,
     real: np.ndarray,
@@ -178,7 +178,7 @@ def _risk(
     """The terms of the risk analysis of the task `index` after `task`; none without replay."""
     if experiment.strategy.memory != "replay":
         return {}
-    real = _some(experiment, experiment.tasks[index].test)
+    real = some_of(experiment, experiment.tasks[index].test)
     model = experiment.nets.class_model
     assert model is not None, "a task has classes, and the run has no class model"
     model = model.clone(dtype="float32")  # whatever the run computes in

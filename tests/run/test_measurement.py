@@ -133,11 +133,11 @@ def test_the_judge_does_not_depend_on_what_the_run_knew(digits, workdir, monkeyp
 
 def test_what_is_chosen_for_a_metric_does_not_depend_on_the_order_of_the_set(experiment, digits):
     split = digits.test
-    some = measurement._some(experiment, split)
+    some = measurement.some_of(experiment, split)
     assert len(some.images) == 400
     assert len(np.unique(some.labels)) == 10
     few = dataclasses.replace(split, images=split.images[:30], labels=split.labels[:30])
-    taken = measurement._some(experiment, few)
+    taken = measurement.some_of(experiment, few)
     np.testing.assert_array_equal(np.sort(taken.labels), np.sort(few.labels))
 
 
