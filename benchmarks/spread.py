@@ -28,9 +28,10 @@ SHOWN = "precision", "recall", "fitting_capacity", "label_agreement", "frechet_d
 
 
 def real(experiment: Experiment, index: int, workdir: pathlib.Path) -> dict[str, float]:
-    """The same metrics of training images of the task `index`."""
+    """The same metrics of training images of the task `index` whose class is known."""
     task = experiment.tasks[index]
-    drawn, against = some_of(experiment, task.train), some_of(experiment, task.test).read()
+    known = task.train.take(task.train.truth >= 0)
+    drawn, against = some_of(experiment, known), some_of(experiment, task.test).read()
     return judged(experiment, task, against, drawn.read(), drawn.truth.astype(np.int32), workdir)
 
 

@@ -48,6 +48,7 @@ def launch(*args, cache="never-made"):
         (["--config=configs/quickstart.py:large"], "no preset 'large'"),
         (["--config=configs/quickstar.py"], "configs/quickstar.py"),
         ([QUICKSTART, "--mode=eval"], "holds no checkpoints"),
+        ([QUICKSTART, "--config.seed=4294967296"], "seed=4294967296 cannot be used; it must be at"),
     ],
 )
 def test_a_mistake_ends_in_one_sentence(tmp_path, args, message):
@@ -163,6 +164,7 @@ def test_help_begins_with_the_flags_of_this_program():
         pytest.param("robustness", "--kills", marks=pytest.mark.slow),
         pytest.param("gpu", "--pack", marks=pytest.mark.slow),
         pytest.param("collectives", "--rows", marks=pytest.mark.slow),
+        pytest.param("spread", "--spreads", marks=pytest.mark.slow),
     ],
 )
 def test_a_benchmark_starts_from_a_clone_as_its_first_lines_say(name, flag):
