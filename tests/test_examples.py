@@ -76,7 +76,7 @@ def test_a_config_that_is_shown_passes_the_checks_of_a_run(document):
             checks.check_config(get_config(source))
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_the_tutorial_runs_from_its_first_line_to_its_last(tmp_path):
     """As a reader would: in a copy of the clone, each block in its order. Only shorter."""
     shutil.copy(ROOT / "launch.py", tmp_path)

@@ -66,7 +66,7 @@ def test_the_wheel_holds_every_module_and_template_and_nothing_else(wheel):
     assert {name for name in files if ".dist-info/" not in name} == expected
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_what_was_installed_runs_the_smoke_config_from_another_folder(elsewhere):
     where = run(elsewhere, "-c", "import lgaa_jax; print(lgaa_jax.__file__)").strip()
     assert Path(where) == elsewhere / "installed/lgaa_jax/__init__.py"

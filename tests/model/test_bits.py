@@ -43,7 +43,7 @@ def only_what_is_compared(monkeypatch):
     monkeypatch.setattr(measurement, "_risk", lambda *args: {})
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.parametrize("name", RUNS)
 def test_what_the_model_says_is_what_was_measured(name, plain, tmp_path):
     changes = {"tasks": "digits[0-1],letters[0]", **SHARED, **RUNS[name]}

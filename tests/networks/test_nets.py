@@ -114,8 +114,8 @@ def test_a_larger_image_adds_a_doubling_and_leaves_the_layers_before_it_as_they_
     ("model", "norm"),
     [
         ("residual", "group"),
-        pytest.param("paper32", "group", marks=pytest.mark.slow),
-        pytest.param("paper32", "affine", marks=pytest.mark.slow),
+        pytest.param("paper32", "group", marks=pytest.mark.ci),
+        pytest.param("paper32", "affine", marks=pytest.mark.ci),
     ],
 )
 def test_a_row_does_not_depend_on_the_other_rows_of_its_batch(key, model, norm):
@@ -186,7 +186,7 @@ def test_the_affine_norm_in_bfloat16_rounds_once():
     np.testing.assert_allclose(np.float64(y), exact, rtol=2**-8, atol=1e-5)
 
 
-@pytest.mark.parametrize("model", ["residual", pytest.param("paper32", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("model", ["residual", pytest.param("paper32", marks=pytest.mark.ci)])
 def test_under_bfloat16_the_heads_compute_in_float32(key, model):
     """Their inputs are bfloat16; what follows is exact to the precision of float32."""
     nets = make(model=model, compute_dtype="bfloat16")

@@ -260,7 +260,6 @@ def test_a_stopped_and_resumed_run_ends_in_the_same_bits(
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_on_two_devices_streamed_images_make_the_same_bits(tmp_path):
     changes = {"devices": 2, "eval.generation": "never"}
     held = driver.run(small_config(**changes), tmp_path / "held")
@@ -268,7 +267,7 @@ def test_on_two_devices_streamed_images_make_the_same_bits(tmp_path):
     assert_equal(held, streamed)
 
 
-@pytest.mark.slow  # .ci/run has it
+@pytest.mark.ci
 def test_a_run_whose_images_are_streamed_ends_in_the_same_bits(whole, tmp_path, monkeypatch):
     """Also where it is stopped, and goes on with its images in memory or the other way round."""
     streamed = small_config(**{"data.streaming": "on"})
@@ -281,7 +280,7 @@ def test_a_run_whose_images_are_streamed_ends_in_the_same_bits(whole, tmp_path, 
     assert results[0] == results[1]
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_two_devices_evaluate_what_one_has_trained(whole, tmp_path):
     shutil.copytree(whole[0], tmp_path / "run")
     found = driver.evaluate(small_config(devices=2), tmp_path / "run")
@@ -340,7 +339,7 @@ def test_eval_of_an_earlier_step_writes_beside_the_results(whole):
     assert (whole[0] / "results.json").read_bytes() == written
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_what_is_missing_or_was_measured_otherwise_is_made_again(whole, tmp_path, monkeypatch):
     """Deleted: results, evaluations and pictures; then other settings of `eval`."""
     workdir = shutil.copytree(whole[0], tmp_path / "run")
@@ -424,7 +423,7 @@ def test_eval_needs_a_run_and_a_step_that_it_kept(whole, tmp_path):
         driver.evaluate(small_config(), whole[0], step=3)
 
 
-@pytest.mark.slow  # .ci/run has it
+@pytest.mark.ci
 def test_a_run_that_is_given_a_task_ends_in_the_same_bits_as_one_that_knew_it(whole, tmp_path):
     """The first run has finished when it is extended.
 

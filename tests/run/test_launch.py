@@ -157,14 +157,14 @@ def test_help_begins_with_the_flags_of_this_program():
     ("name", "flag"),
     [
         ("step", "--json"),
-        pytest.param("task", "--json", marks=pytest.mark.slow),
-        pytest.param("folder", "--json", marks=pytest.mark.slow),
-        pytest.param("png_folder", "--by", marks=pytest.mark.slow),
-        pytest.param("load", "--turns", marks=pytest.mark.slow),
-        pytest.param("robustness", "--kills", marks=pytest.mark.slow),
-        pytest.param("gpu", "--pack", marks=pytest.mark.slow),
-        pytest.param("collectives", "--rows", marks=pytest.mark.slow),
-        pytest.param("spread", "--spreads", marks=pytest.mark.slow),
+        pytest.param("task", "--json", marks=pytest.mark.ci),
+        pytest.param("folder", "--json", marks=pytest.mark.ci),
+        pytest.param("png_folder", "--by", marks=pytest.mark.ci),
+        pytest.param("load", "--turns", marks=pytest.mark.ci),
+        pytest.param("robustness", "--kills", marks=pytest.mark.ci),
+        pytest.param("gpu", "--pack", marks=pytest.mark.ci),
+        pytest.param("collectives", "--rows", marks=pytest.mark.ci),
+        pytest.param("spread", "--spreads", marks=pytest.mark.ci),
     ],
 )
 def test_a_benchmark_starts_from_a_clone_as_its_first_lines_say(name, flag):

@@ -69,7 +69,7 @@ def measured(experiment, workdir, monkeypatch, images, labels):
     return measurement.generation(experiment, types.SimpleNamespace(sampler={}), 0, workdir)
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_fitting_capacity_of_the_real_data_is_the_accuracy_of_the_reference(
     experiment, digits, workdir
 ):
@@ -81,7 +81,7 @@ def test_fitting_capacity_of_the_real_data_is_the_accuracy_of_the_reference(
     assert abs(accuracies[0] - accuracies[1]) <= 0.01
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_a_generator_that_copies_the_data_gets_the_best_figures(
     experiment, digits, workdir, monkeypatch
 ):

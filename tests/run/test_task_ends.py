@@ -24,7 +24,7 @@ def kept(workdir):
     return {name: sum(f.stat().st_size for f in p.rglob("*")) for name, p in folders.items()}
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_what_lasts_of_earlier_ends_is_evaluated_and_loaded_as_all_of_them_would_be(
     tmp_path, monkeypatch
 ):

@@ -16,7 +16,7 @@ from lgaa_jax.run import drawing, driver
         pytest.param("finetune", marks=pytest.mark.slow),
         pytest.param("joint", marks=pytest.mark.slow),
         pytest.param("experience_replay", marks=pytest.mark.slow),
-        pytest.param("gan_replay", marks=pytest.mark.slow),
+        pytest.param("gan_replay", marks=pytest.mark.ci),
         pytest.param("vae_replay", marks=pytest.mark.slow),
     ],
 )
@@ -49,7 +49,7 @@ def test_without_labels_there_is_no_accuracy(tmp_path):
     assert len(results["domain_accuracy"]) == len(results["linear_probe"]) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_without_labels_classes_are_found_and_the_true_ones_are_for_evaluation_only(
     tmp_path, monkeypatch
 ):
@@ -97,7 +97,7 @@ def test_a_run_of_paper64(tmp_path):
     assert set(reconstruction["digits"]) == {"mse", "psnr", "ssim", "psnr_luma", "psnr_chroma"}
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_a_task_without_classes_beside_one_that_has_some(tmp_path, monkeypatch):
     """First, so that it is replayed while the other is learned."""
     monkeypatch.setitem(sources.SOURCES, "plain", sources.Source(0, embedded.digits))

@@ -17,7 +17,7 @@ ELSEWISE = (
 )
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_within_fixed_settings_a_state_a_step_and_samples_are_the_same_bits(system):
     @fixed_settings()
     def facts():

@@ -19,7 +19,7 @@ from lgaa_jax.training.train_step import make_train_steps
     ("strategy", "still"),
     [
         ("gan_replay", "encoder"),
-        pytest.param("vae_replay", "critic", marks=pytest.mark.slow),
+        pytest.param("vae_replay", "critic", marks=pytest.mark.ci),
     ],
 )
 def test_a_family_of_earlier_work_leaves_out_its_phases(strategy, still, key):
@@ -149,7 +149,7 @@ def test_several_steps_in_one_call_are_the_same_steps_one_by_one():
         assert single[1]["seen"][0] == pool[0][rows[0]].sum()
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_bfloat16_networks_in_a_loop_keep_float32_parameters_and_losses(system, jitted):
     """What a GPU or TPU runs: the losses of the first step are close to those of float32."""
     half = System(compute_dtype="bfloat16")
