@@ -23,7 +23,11 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.tasks = "mnist,svhn_cropped"
     c.loss.beta = 0.1  # more detail, and more house numbers are read (docs/networks.md)
     c.code_modes = 16
-    c.code_spread = 1.15
+    c.code_spread = 1.1
     c.eval.confidence = 0.5  # house numbers that cannot be read are drawn again (docs/networks.md)
+    # A strong critic: house numbers vary more, and as many are true (docs/networks.md).
+    c.optim.critic.learning_rate = 6e-4
+    c.optim.generator.update(b1=0.9, b2=0.99)
+    c.loss.update(r1=0.1, r2=0.1)
     default.colour(c, 32, preset, small_steps=3000)
     return c
