@@ -33,6 +33,7 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.eval.confidence = 0.5  # what cannot be read as asked for is drawn again (docs/networks.md)
     if preset == "":
         default.wide(c)
+        c.net.code_size = 64  # of 128 numbers, samples are less true (docs/networks.md)
     if preset == "published":
         default.published(c)
     if preset == "small":
