@@ -1,5 +1,7 @@
 """The texts of an exported model: its card, and an example that runs it with JAX alone."""
 
+import jax
+
 from lgaa_jax.model.model import Model
 from lgaa_jax.training.modes import LENT
 
@@ -10,8 +12,10 @@ EXAMPLE = '''"""Generates images of a task and class, and encodes them again, wi
 """
 
 import json
+import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 from jax import export
 from safetensors.numpy import load_file
@@ -22,9 +26,15 @@ weights = load_file(here / "weights.safetensors")
 
 
 def call(name, network, *inputs):
-    function = export.deserialize(bytearray((here / f"{name}.stablehlo").read_bytes()))
+    content = bytearray((here / f"{name}.stablehlo").read_bytes())
     own = {key: a for key, a in weights.items() if key.startswith(f"{network}/")}
-    return np.asarray(function.call(own, *inputs))
+    try:
+        return np.asarray(export.deserialize(content).call(own, *inputs))
+    except Exception:
+        made = about["exported_with"]["jax"]  # an earlier one may not know all that it wrote
+        if jax.__version_info__ >= tuple(map(int, made.split(".")[:3])):
+            raise
+        sys.exit(f"jax {jax.__version__} cannot run {name}.stablehlo: pip install 'jax>={made}'")
 
 
 task, (name, labels) = 0, next(iter(about["labels"].items()))
@@ -120,7 +130,8 @@ def _measured(model: Model) -> list[str]:
 def _use(model: Model) -> list[str]:
     versions = ", ".join(f"{k} {v}" for k, v in model.card.get("versions", {}).items())
     return [
-        "`example.py` runs it with JAX alone. With lgaa_jax:",
+        f"`example.py` runs it with JAX alone, {jax.__version__} or later. With lgaa_jax, and any "
+        "JAX that this supports:",
         "",
         "```python",
         "import lgaa_jax",

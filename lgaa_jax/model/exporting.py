@@ -56,6 +56,7 @@ def export(model: Model, written: dict[str, Any], folder: Path) -> None:
         write_bytes(folder / name, content)
     own = {"step": model.card["step"], "task": int(model.state.task)}
     own |= {"results": model.card.get("results", {})}
+    own |= {"exported_with": {"jax": jax.__version__}}
     own |= {CHECKSUMS: {name: checksum(content) for name, content in files.items()}}
     # Last: where it is, the folder is whole.
     write_json(folder / MODEL, sealed({**written, **own}))

@@ -1,9 +1,11 @@
 """An exported model: the numbers of the live one, with the package and without it."""
 
+import json
 import shutil
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from conftest import read_json
@@ -109,6 +111,25 @@ np.savez("found.npz", z=z, of_class=call("classify", "class", given["x"]),
     first = "digits[0-4], label 0: images (8, 16, 16, 1) uint8, codes (8, 16)"
     assert done.stdout.startswith(first)
     assert_live(np.load(tmp_path / "found.npz"), live, IMAGES)
+
+
+@pytest.mark.parametrize("made", ["999.1.0.dev2", None])
+def test_its_example_says_which_jax_what_it_cannot_run_was_made_with(folder, tmp_path, made):
+    shutil.copytree(folder, tmp_path / "export")
+    about = read_json(folder / "model.json")
+    assert about["exported_with"] == {"jax": jax.__version__}
+    about["exported_with"]["jax"] = made or jax.__version__
+    (tmp_path / "export/model.json").write_text(json.dumps(about))
+    (tmp_path / "export/decode.stablehlo").write_bytes(b"of another version")
+    command = [sys.executable, tmp_path / "export/example.py"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    sentence = f"jax {jax.__version__} cannot run decode.stablehlo: pip install 'jax>={made}'\n"
+    if made:
+        assert done.stderr == sentence
+    else:  # it is no matter of versions
+        assert "Traceback" in done.stderr
+        assert "pip install" not in done.stderr
 
 
 def test_its_card_says_what_it_is_and_what_was_measured(folder, learned):
