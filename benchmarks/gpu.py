@@ -1,11 +1,10 @@
 """What one GPU makes of this project in ten minutes: the paper's schedule, and the steps' times.
 
-    python benchmarks/gpu.py --pack=mnist_fashion.npz --data_dir=DIR   # where TFDS and the sets are
-    python benchmarks/gpu.py --data=mnist_fashion.npz --out=gpu        # where the GPU is
+    python benchmarks/packed.py --write=mnist_fashion.npz --data_dir=DIR   # where the sets are
+    python benchmarks/gpu.py --data=mnist_fashion.npz --out=gpu            # where the GPU is
 
-The first writes MNIST and Fashion-MNIST into one file of 42 MB. The second needs that file and a
-clone, and goes without tensorflow-datasets, array_record and tensorboardX. Until --minutes are over
-it
+The second needs the file of the first and a clone (benchmarks/packed.py says what it goes without).
+Until --minutes are over it
 
 - times the step of every network and size (`CASES`), in float32 and in bfloat16: its rate as a
   share of that of a large matrix product in the same process and of the device's data sheet, and
@@ -19,7 +18,6 @@ presets and a few steps, to see on any machine that all of it works.
 """
 
 import argparse
-import dataclasses
 import glob
 import json
 import os
@@ -39,10 +37,10 @@ import numpy as np
 # `configs` lies beside this folder and is not installed.
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
+from packed import unpack
 from step import flops, memory, plainly
 from task import get_config
 
-from lgaa_jax.data import tfds_sets
 from lgaa_jax.data.sources import SOURCES, Source
 from lgaa_jax.run import driver, experiment
 from lgaa_jax.run.interrupts import TERMINATED
@@ -62,7 +60,6 @@ CASES = {
 }
 DTYPES = ("bfloat16", "float32")
 TRAINED = "mnist_fashion"
-SETS = ("mnist", "fashion_mnist")
 # Dense matrix products by the data sheets, FLOP/s; float32 is computed as TF32. NVIDIA H100 and
 # H200 Tensor Core GPU data sheets (SXM), A100 data sheet.
 SHEET = {
@@ -73,35 +70,6 @@ SHEET = {
 TURNS = 5
 NOISE = 2048  # synthetic images of each of two tasks, where a step is timed
 ON_DISK = 40.0  # seconds that a training which is told to stop may take to be on disk
-
-
-def pack(path: str, data_dir: str) -> None:
-    """Writes both prepared sets as one compressed file."""
-    columns = {}
-    for name in SETS:
-        builder = tfds_sets.prepared(name, data_dir)
-        for split in tfds_sets.SPLITS:
-            _, examples = tfds_sets.read(builder, split, data_dir)
-            images, labels = zip(*((np.asarray(x), u) for x, u in examples), strict=True)
-            columns[f"{name}/{split}/images"] = np.stack(images)
-            columns[f"{name}/{split}/labels"] = np.array(labels, np.uint8)
-    np.savez_compressed(path, **columns)
-    print(f"{path}: {os.path.getsize(path) / 1e6:.1f} MB")
-
-
-def unpack(path: str) -> None:
-    """Has the sets of a packed file take the place of TFDS's in this process."""
-    with np.load(path, allow_pickle=False) as file:
-        columns = dict(file)
-
-    def reader(name: str) -> Callable:
-        return lambda: tuple(
-            (columns[f"{name}/{split}/images"], columns[f"{name}/{split}/labels"].astype(np.int32))
-            for split in tfds_sets.SPLITS
-        )
-
-    for name in SETS:
-        SOURCES[name] = dataclasses.replace(SOURCES[name], read=reader(name))
 
 
 def synthetic(size: int, channels: int) -> None:
@@ -343,18 +311,13 @@ def _trained(out: pathlib.Path, results: dict, trial: bool) -> list[str]:
 def main() -> None:
     """Parses the flags and runs one part, or all that are missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pack", help="file to write the sets into")
-    parser.add_argument("--data_dir", default="", help="where the prepared sets are, for --pack")
-    parser.add_argument("--data", default="mnist_fashion.npz", help="the packed file")
+    parser.add_argument("--data", default="mnist_fashion.npz", help="file of benchmarks/packed.py")
     parser.add_argument("--out", default="gpu", help="folder for what is measured")
     parser.add_argument("--minutes", type=float, default=9.5)
     parser.add_argument("--trial", action="store_true", help="smoke presets and a few steps")
     parser.add_argument("--stage", help=argparse.SUPPRESS)
     parser.add_argument("--dtype", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.pack:
-        pack(args.pack, args.data_dir)
-        return
     out = pathlib.Path(args.out)
     out.mkdir(parents=True, exist_ok=True)
     if args.stage:
@@ -370,7 +333,7 @@ def main() -> None:
         return
     if not pathlib.Path(args.data).is_file():
         sys.exit(
-            f"--data={args.data} is no file; write it with --pack where the sets are prepared."
+            f"--data={args.data} is no file; make it with benchmarks/packed.py where the sets are."
         )
     end = time.monotonic() + 60 * args.minutes
     for name, flags in stages().items():

@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 import pytest
+from conftest import read_json
 
 ROOT = pathlib.Path(__file__).parents[2]
 QUICKSTART = "--config=configs/quickstart.py:smoke"
@@ -162,7 +163,8 @@ def test_help_begins_with_the_flags_of_this_program():
         pytest.param("png_folder", "--by", marks=pytest.mark.ci),
         pytest.param("load", "--turns", marks=pytest.mark.ci),
         pytest.param("robustness", "--kills", marks=pytest.mark.ci),
-        pytest.param("gpu", "--pack", marks=pytest.mark.ci),
+        pytest.param("gpu", "--data", marks=pytest.mark.ci),
+        pytest.param("packed", "--write", marks=pytest.mark.ci),
         pytest.param("collectives", "--rows", marks=pytest.mark.ci),
         pytest.param("spread", "--spreads", marks=pytest.mark.ci),
     ],
@@ -183,20 +185,26 @@ def test_the_benchmark_of_a_task_ends_with_its_figures(tmp_path):
     assert {"first_step_s", "loop_overhead", "evaluation_s", "task10_bytes"} <= found.keys()
 
 
-@pytest.mark.slow
-def test_the_benchmark_of_a_gpu_measures_trains_and_goes_on(tmp_path):
+def packed(path, *names):
+    """A file of benchmarks/packed.py with random images."""
     rng = np.random.default_rng(0)
     columns = {
         f"{name}/{split}/{column}": values.astype(np.uint8)
-        for name in ("mnist", "fashion_mnist")
+        for name in names
         for split in ("train", "test")
         for column, values in (
             ("images", rng.integers(0, 256, (200, 28, 28))),
             ("labels", np.arange(200) % 10),
         )
     }
-    np.savez(tmp_path / "data.npz", **columns)
-    command = [sys.executable, "benchmarks/gpu.py", "--trial", f"--data={tmp_path / 'data.npz'}"]
+    np.savez(path, **columns)
+    return path
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_a_gpu_measures_trains_and_goes_on(tmp_path):
+    data = packed(tmp_path / "data.npz", "mnist", "fashion_mnist")
+    command = [sys.executable, "benchmarks/gpu.py", "--trial", f"--data={data}"]
     command += [f"--out={tmp_path / 'gpu'}", "--minutes"]
     for minutes in ("0", "4"):  # nothing in no time, and then the first two parts at least
         done = subprocess.run(
@@ -206,6 +214,24 @@ def test_the_benchmark_of_a_gpu_measures_trains_and_goes_on(tmp_path):
         section = (tmp_path / "gpu/gpu.md").read_text()
         assert ("MNIST, then Fashion-MNIST" in section) == (minutes != "0")
     assert "| residual, wide, 32x32x1 | bfloat16 |" in section
+
+
+@pytest.mark.ci
+def test_packed_sets_take_the_place_of_tfds_and_need_none(tmp_path):
+    """Of a known set and of one that only the file knows, with its number of classes."""
+    data, run = packed(tmp_path / "data.npz", "mnist", "house_numbers"), tmp_path / "run"
+    without = ("tensorflow_datasets", "array_record", "tensorboardX")
+    code = f"import sys, runpy; sys.modules |= dict.fromkeys({without}); "
+    code += "runpy.run_path('benchmarks/packed.py', run_name='__main__')"
+    command = [sys.executable, "-c", code, f"--read={data}", "launch.py", f"--workdir={run}"]
+    command += ["--config=configs/mnist_fashion.py:smoke", "--config.tasks=mnist,house_numbers"]
+    command += ["--config.eval.generation=never"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = read_json(run / "results.json")
+    assert results["finished"]
+    assert len(results["classes"]["house_numbers"]) == 10
+    assert read_json(run / "config.json")["command"].startswith("python launch.py --workdir=")
 
 
 @pytest.mark.slow
