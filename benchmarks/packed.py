@@ -24,18 +24,21 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 from lgaa_jax.data import tfds_sets
 from lgaa_jax.data.sources import SOURCES, Source
+from lgaa_jax.errors import UserError
 
 SETS = ("mnist", "fashion_mnist")
 
 
 def pack(path: str, names: Sequence[str], data_dir: str) -> None:
-    """Writes prepared sets with labels as one compressed file."""
+    """Writes prepared sets with labels as one compressed file. Raises UserError."""
     columns = {}
     for name in names:
         builder = tfds_sets.prepared(name, data_dir)
         for split in tfds_sets.SPLITS:
             _, examples = tfds_sets.read(builder, split, data_dir)
             images, labels = zip(*((np.asarray(x), u) for x, u in examples), strict=True)
+            if None in labels:
+                raise UserError(f"{name} has no labels: name sets that have, with --sets")
             columns[f"{name}/{split}/images"] = np.stack(images)
             columns[f"{name}/{split}/labels"] = np.array(labels, np.uint8)
     np.savez_compressed(path, **columns)
@@ -70,7 +73,10 @@ def main() -> None:
     parser.add_argument("program", nargs=argparse.REMAINDER, help="launch.py and its flags")
     given = parser.parse_args()
     if given.write:
-        pack(given.write, given.sets.split(","), given.data_dir)
+        try:
+            pack(given.write, given.sets.split(","), given.data_dir)
+        except (UserError, OSError) as error:
+            sys.exit(f"packed.py: {error}")
         return
     if not given.program:
         parser.error("--read wants the program and its flags after the file")
