@@ -234,6 +234,36 @@ def test_packed_sets_take_the_place_of_tfds_and_need_none(tmp_path):
     assert read_json(run / "config.json")["command"].startswith("python launch.py --workdir=")
 
 
+@pytest.mark.ci
+def test_prepared_sets_are_packed_into_one_file(tmp_path, tiny_dir):
+    file = tmp_path / "sets.npz"
+
+    def write(names):
+        command = [sys.executable, "benchmarks/packed.py", f"--write={file}", f"--sets={names}"]
+        command += [f"--data_dir={tiny_dir}"]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    done = write("tiny,mnist")
+    assert (done.returncode, file.exists()) == (1, False)
+    (sentence,) = re.findall("^packed.py: .*", done.stderr, re.MULTILINE)
+    assert "'mnist' is not prepared" in sentence
+    done = write("tiny")
+    assert done.returncode == 0, done.stderr
+    with np.load(file) as columns:
+        found = {name: columns[name] for name in columns}
+    assert {name: values.shape for name, values in found.items()} == {
+        "tiny/train/images": (10, 20, 30, 3),
+        "tiny/train/labels": (10,),
+        "tiny/test/images": (4, 20, 30, 3),
+        "tiny/test/labels": (4,),
+    }
+    for split, n in (("train", 10), ("test", 4)):  # an image is of one value, 10 i + i % 3
+        values = found[f"tiny/{split}/images"].reshape(n, -1)
+        assert (values == values[:, :1]).all()
+        np.testing.assert_array_equal(values[:, 0] % 10, found[f"tiny/{split}/labels"])
+        np.testing.assert_array_equal(np.sort(values[:, 0] // 10), np.arange(n))
+
+
 @pytest.mark.slow
 def test_a_run_from_the_command_line(tmp_path):
     done = launch(
