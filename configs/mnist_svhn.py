@@ -25,8 +25,8 @@ def get_config(preset: str = "") -> ml_collections.ConfigDict:
     c.code_modes = 16
     c.code_spread = 1.1
     c.eval.confidence = 0.5  # house numbers that cannot be read are drawn again (docs/networks.md)
-    # A strong critic: after few steps house numbers vary more than without, and are as true; after
-    # all of them they are truer and vary less (docs/networks.md).
+    # A strong critic: after few steps house numbers vary more than without, and are as true
+    # (docs/networks.md).
     c.optim.critic.learning_rate = 6e-4
     c.optim.generator.update(b1=0.9, b2=0.99)
     c.loss.update(r1=0.1, r2=0.1)
