@@ -17,15 +17,15 @@ ROOT = pathlib.Path(__file__).parents[2]
 QUICKSTART = "--config=configs/quickstart.py:smoke"
 
 
+def python(*args, **options):
+    """The interpreter of the tests on a program of the clone, with what it prints."""
+    command = [sys.executable, *args]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **options)
+
+
 def launch(*args, cache="never-made"):
-    return subprocess.run(
-        [sys.executable, "launch.py", *args],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
-    )
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache)}
+    return python("launch.py", *args, timeout=300, env=environment)
 
 
 @pytest.mark.parametrize(
@@ -171,15 +171,14 @@ def test_help_begins_with_the_flags_of_this_program():
 )
 def test_a_benchmark_starts_from_a_clone_as_its_first_lines_say(name, flag):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    command = [sys.executable, f"benchmarks/{name}.py", "--help"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = python(f"benchmarks/{name}.py", "--help", env=environment)
     assert (done.returncode, flag in done.stdout) == (0, True), done.stderr
 
 
 @pytest.mark.slow
 def test_the_benchmark_of_a_task_ends_with_its_figures(tmp_path):
-    command = [sys.executable, "benchmarks/task.py", "--steps=2", f"--json={tmp_path / 'figures'}"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
+    figures = f"--json={tmp_path / 'figures'}"
+    done = python("benchmarks/task.py", "--steps=2", figures, timeout=1200)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "figures").read_text())
     assert {"first_step_s", "loop_overhead", "evaluation_s", "task10_bytes"} <= found.keys()
@@ -204,12 +203,10 @@ def packed(path, *names):
 @pytest.mark.slow
 def test_the_benchmark_of_a_gpu_measures_trains_and_goes_on(tmp_path):
     data = packed(tmp_path / "data.npz", "mnist", "fashion_mnist")
-    command = [sys.executable, "benchmarks/gpu.py", "--trial", f"--data={data}"]
+    command = ["benchmarks/gpu.py", "--trial", f"--data={data}"]
     command += [f"--out={tmp_path / 'gpu'}", "--minutes"]
     for minutes in ("0", "4"):  # nothing in no time, and then the first two parts at least
-        done = subprocess.run(
-            [*command, minutes], cwd=ROOT, capture_output=True, text=True, timeout=1200
-        )
+        done = python(*command, minutes, timeout=1200)
         assert done.returncode == 0, done.stderr
         section = (tmp_path / "gpu/gpu.md").read_text()
         assert ("MNIST, then Fashion-MNIST" in section) == (minutes != "0")
@@ -223,10 +220,10 @@ def test_packed_sets_take_the_place_of_tfds_and_need_none(tmp_path):
     without = ("tensorflow_datasets", "array_record", "tensorboardX")
     code = f"import sys, runpy; sys.modules |= dict.fromkeys({without}); "
     code += "runpy.run_path('benchmarks/packed.py', run_name='__main__')"
-    command = [sys.executable, "-c", code, f"--read={data}", "launch.py", f"--workdir={run}"]
+    command = ["-c", code, f"--read={data}", "launch.py", f"--workdir={run}"]
     command += ["--config=configs/mnist_fashion.py:smoke", "--config.tasks=mnist,house_numbers"]
     command += ["--config.eval.generation=never"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = python(*command)
     assert done.returncode == 0, done.stderr
     results = read_json(run / "results.json")
     assert results["finished"]
@@ -239,9 +236,8 @@ def test_prepared_sets_are_packed_into_one_file(tmp_path, tiny_dir):
     file = tmp_path / "sets.npz"
 
     def write(names):
-        command = [sys.executable, "benchmarks/packed.py", f"--write={file}", f"--sets={names}"]
-        command += [f"--data_dir={tiny_dir}"]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        command = ["benchmarks/packed.py", f"--write={file}", f"--sets={names}"]
+        return python(*command, f"--data_dir={tiny_dir}")
 
     done = write("tiny,mnist")
     assert (done.returncode, file.exists()) == (1, False)
@@ -282,9 +278,8 @@ def test_a_run_from_the_command_line(tmp_path):
 @pytest.mark.slow
 def test_kills_and_damage_at_random_change_nothing():
     """The short version of the benchmark; its exit status says that no count is wrong."""
-    command = [sys.executable, "benchmarks/robustness.py", f"--config={QUICKSTART.split('=')[1]}"]
-    command += ["--kills=4", "--corruptions=20", "--full_disks=0", "--bad_inputs=40"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
+    counts = ["--kills=4", "--corruptions=20", "--full_disks=0", "--bad_inputs=40"]
+    done = python("benchmarks/robustness.py", QUICKSTART, *counts, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "'kills': 4" in done.stdout
     assert "'corruptions': 20" in done.stdout
